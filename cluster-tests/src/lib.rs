@@ -1,0 +1,1 @@
+//! Whole servers of the real binary, real clients, faults and benchmarks.

@@ -1,0 +1,1 @@
+//! The resolver, and the attempt list made from MX records.

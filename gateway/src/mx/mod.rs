@@ -1,0 +1,1 @@
+//! Inbound policy of port 25 and of LMTP.

@@ -1,0 +1,1 @@
+//! Listeners with permits, TLS, drain, and the octet budget of all sessions.

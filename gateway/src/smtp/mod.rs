@@ -1,0 +1,1 @@
+//! SMTP and LMTP: codec, server session, client session, driver.

@@ -1,0 +1,1 @@
+//! Inbound policy of ports 587 and 465.

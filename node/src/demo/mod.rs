@@ -1,0 +1,1 @@
+//! `sterna demo`: one command that shows the whole path.

@@ -1,0 +1,8 @@
+//! The users' protocols and the assembly of the roles.
+
+pub mod admin;
+pub mod cli;
+pub mod demo;
+pub mod imap;
+pub mod limits;
+pub mod pop3;

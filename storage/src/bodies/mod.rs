@@ -1,0 +1,1 @@
+//! Message bodies: staged, packed, sealed, read in ranges, collected.

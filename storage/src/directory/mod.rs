@@ -1,0 +1,1 @@
+//! Domains, accounts, aliases, credentials and keys; watchable.

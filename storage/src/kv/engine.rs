@@ -1,0 +1,121 @@
+//! What an engine must do. Everything else (read-your-writes, budgets, reruns, operation ids) is
+//! written once above it.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::transaction::KeyRange;
+use crate::Result;
+
+/// A point in the history of commits. Ascends with each commit of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Version(pub u64);
+
+/// What a commit writes for a versionstamp: the version, then two octets that order what one version
+/// committed together. Ten octets, big-endian, as FoundationDB's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Versionstamp(pub [u8; 10]);
+
+/// One write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mutation {
+    /// Key becomes value.
+    Set(Bytes, Bytes),
+    /// Key goes.
+    Clear(Bytes),
+    /// All keys of the range go.
+    ClearRange(KeyRange),
+    /// Little-endian 64-bit wrapping addition; an absent key counts as 0.
+    Add(Bytes, i64),
+    /// Unsigned little-endian 64-bit maximum; an absent key takes the operand.
+    Max(Bytes, u64),
+    /// Unsigned little-endian 64-bit minimum; an absent key takes the operand.
+    Min(Bytes, u64),
+    /// A set whose key holds ten octets at `offset` that the commit's versionstamp replaces.
+    SetVersionstampedKey {
+        /// The key, with a placeholder.
+        key: Bytes,
+        /// Where in the key the ten octets stand.
+        offset: usize,
+        /// The value.
+        value: Bytes,
+    },
+    /// A set whose value's ten octets at `offset` the commit's versionstamp replaces.
+    SetVersionstampedValue {
+        /// The key.
+        key: Bytes,
+        /// The value, with a placeholder.
+        value: Bytes,
+        /// Where in the value the ten octets stand.
+        offset: usize,
+    },
+}
+
+/// A transaction handed in for its commit.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// What its reads saw. `None` if it read nothing.
+    pub read_version: Option<Version>,
+    /// It fails with `Conflict` if any of these was written after `read_version`.
+    pub read_conflicts: Vec<KeyRange>,
+    /// Extra ranges that later commits see as written.
+    pub write_conflicts: Vec<KeyRange>,
+    /// The writes, in order.
+    pub mutations: Vec<Mutation>,
+}
+
+/// Where a commit stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Its version: reads at this or a later one see it.
+    pub version: Version,
+    /// Its versionstamp.
+    pub versionstamp: Versionstamp,
+}
+
+/// Part of a range read.
+#[derive(Debug, Clone, Default)]
+pub struct Chunk {
+    /// Keys and values in the order asked for.
+    pub pairs: Vec<(Bytes, Bytes)>,
+    /// Whether the range may hold more beyond the last pair.
+    pub more: bool,
+}
+
+/// How much of a range to read at once.
+#[derive(Debug, Clone, Copy)]
+pub struct ChunkLimit {
+    /// Most pairs.
+    pub pairs: usize,
+    /// Octets of keys and values after which the chunk ends (at least one pair is given).
+    pub octets: usize,
+    /// From the end of the range backwards.
+    pub reverse: bool,
+}
+
+/// Ends once the key may have changed since the watch was made: a hint, never the truth.
+/// Dropping it gives the watch up.
+pub type Watch = futures::future::BoxFuture<'static, Result<()>>;
+
+/// A transactional store. `conformance` (in this folder) is the suite that every engine passes.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// A version at least as new as every commit acknowledged before this call, by anyone.
+    async fn read_version(&self) -> Result<Version>;
+
+    /// The value at that version. `TooOld` if the engine no longer keeps it.
+    async fn get(&self, at: Version, key: &[u8]) -> Result<Option<Bytes>>;
+
+    /// The next pairs of the range at that version.
+    async fn range(&self, at: Version, range: KeyRange, limit: ChunkLimit) -> Result<Chunk>;
+
+    /// Commits durably, or fails with `Conflict`, `TooOld`, `Overloaded`, `Unavailable` (nothing was
+    /// changed), or `CommitUnknown`. Returns once reads at the returned version will see it.
+    async fn commit(&self, commit: Commit) -> Result<Committed>;
+
+    /// A watch on one key, as of `at`.
+    fn watch(&self, key: Bytes, at: Version) -> Watch;
+
+    /// Ends background work; commits in flight are finished first.
+    async fn close(&self);
+}

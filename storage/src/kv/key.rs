@@ -1,0 +1,141 @@
+//! Keys: a subspace octet, then parts in order-preserving encoding.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{Error, Result};
+
+/// Writes a key. Numbers are big-endian; octet strings escape 0 as `00 FF` and end in `00`, so that
+/// a shorter one sorts before a longer one that starts alike, whatever part follows.
+#[derive(Debug, Default)]
+pub struct KeyWriter(BytesMut);
+
+impl KeyWriter {
+    /// A key in the subspace.
+    pub fn new(subspace: u8) -> Self {
+        let mut key = BytesMut::with_capacity(40);
+        key.put_u8(subspace);
+        Self(key)
+    }
+
+    /// Appends a single octet.
+    #[must_use]
+    pub fn u8(mut self, value: u8) -> Self {
+        self.0.put_u8(value);
+        self
+    }
+
+    /// Appends four octets.
+    #[must_use]
+    pub fn u32(mut self, value: u32) -> Self {
+        self.0.put_u32(value);
+        self
+    }
+
+    /// Appends eight octets.
+    #[must_use]
+    pub fn u64(mut self, value: u64) -> Self {
+        self.0.put_u64(value);
+        self
+    }
+
+    /// Appends octets of a length that every such key shares (an id).
+    #[must_use]
+    pub fn fixed<const N: usize>(mut self, value: &[u8; N]) -> Self {
+        self.0.put_slice(value);
+        self
+    }
+
+    /// Appends octets of any length.
+    #[must_use]
+    pub fn octets(mut self, value: &[u8]) -> Self {
+        for octet in value {
+            self.0.put_u8(*octet);
+            if *octet == 0 {
+                self.0.put_u8(0xff);
+            }
+        }
+        self.0.put_u8(0);
+        self
+    }
+
+    /// Appends text of any length.
+    #[must_use]
+    pub fn text(self, value: &str) -> Self {
+        self.octets(value.as_bytes())
+    }
+
+    /// The key.
+    pub fn finish(self) -> Bytes {
+        self.0.freeze()
+    }
+}
+
+/// Reads a key back, part by part. Every method fails with `Corrupt` where the key is too short or
+/// is not what [`KeyWriter`] wrote.
+#[derive(Debug)]
+pub struct KeyReader<'a>(&'a [u8]);
+
+impl<'a> KeyReader<'a> {
+    /// Behind the subspace octet.
+    pub fn new(key: &'a [u8], subspace: u8) -> Result<Self> {
+        match key.split_first() {
+            Some((first, rest)) if *first == subspace => Ok(Self(rest)),
+            _ => Err(Error::Corrupt("key of another subspace".into())),
+        }
+    }
+
+    /// The next single octet.
+    pub fn u8(&mut self) -> Result<u8> {
+        self.fixed::<1>().map(|octets| octets[0])
+    }
+
+    /// The next four octets.
+    pub fn u32(&mut self) -> Result<u32> {
+        self.fixed().map(u32::from_be_bytes)
+    }
+
+    /// The next eight octets.
+    pub fn u64(&mut self) -> Result<u64> {
+        self.fixed().map(u64::from_be_bytes)
+    }
+
+    /// The next `N` octets.
+    pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk().ok_or_else(|| Error::Corrupt("short key".into()))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    /// The next octet string.
+    pub fn octets(&mut self) -> Result<Vec<u8>> {
+        let mut value = Vec::new();
+        let mut at = 0;
+        loop {
+            match (self.0.get(at), self.0.get(at + 1)) {
+                (Some(0), Some(0xff)) => {
+                    value.push(0);
+                    at += 2;
+                }
+                (Some(0), _) => {
+                    self.0 = &self.0[at + 1..];
+                    return Ok(value);
+                }
+                (Some(octet), _) => {
+                    value.push(*octet);
+                    at += 1;
+                }
+                (None, _) => return Err(Error::Corrupt("key part without end".into())),
+            }
+        }
+    }
+
+    /// The next text.
+    pub fn text(&mut self) -> Result<String> {
+        String::from_utf8(self.octets()?).map_err(|_| Error::Corrupt("key text".into()))
+    }
+
+    /// What is left unread.
+    pub fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+}

@@ -1,0 +1,14 @@
+//! The bottom floor: the three stores (directory, metadata, bodies) and the words that everyone
+//! shares. It knows nothing of SMTP, IMAP, POP3 or HTTP, and opens no socket.
+
+pub mod bodies;
+pub mod directory;
+mod error;
+pub mod kv;
+pub mod limits;
+mod log;
+pub mod mailstore;
+pub mod queue;
+pub mod types;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Entries, due index and claims of the outbound queue: durability only.
