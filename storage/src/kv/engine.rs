@@ -1,11 +1,13 @@
 //! What an engine must do. Everything else (read-your-writes, budgets, reruns, operation ids) is
 //! written once above it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::transaction::KeyRange;
-use crate::Result;
+use super::range::KeyRange;
+use crate::{Result, limits};
 
 /// A point in the history of commits. Ascends with each commit of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -15,6 +17,16 @@ pub struct Version(pub u64);
 /// committed together. Ten octets, big-endian, as FoundationDB's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Versionstamp(pub [u8; 10]);
+
+impl Versionstamp {
+    /// Of the transaction that stands at `order` among those that `version` committed together.
+    pub fn new(version: Version, order: u16) -> Self {
+        let mut stamp = [0; 10];
+        stamp[..8].copy_from_slice(&version.0.to_be_bytes());
+        stamp[8..].copy_from_slice(&order.to_be_bytes());
+        Self(stamp)
+    }
+}
 
 /// One write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +61,20 @@ pub enum Mutation {
         /// Where in the value the ten octets stand.
         offset: usize,
     },
+}
+
+impl Mutation {
+    /// The range of keys that it writes. A versionstamped key is known only at its commit, and nobody
+    /// can have read it before: it has none.
+    pub fn written(&self) -> Option<KeyRange> {
+        match self {
+            Self::Set(key, _) | Self::Clear(key) => Some(KeyRange::key(key)),
+            Self::Add(key, _) | Self::Max(key, _) | Self::Min(key, _) => Some(KeyRange::key(key)),
+            Self::SetVersionstampedValue { key, .. } => Some(KeyRange::key(key)),
+            Self::ClearRange(range) => Some(range.clone()),
+            Self::SetVersionstampedKey { .. } => None,
+        }
+    }
 }
 
 /// A transaction handed in for its commit.
@@ -115,6 +141,11 @@ pub trait Engine: Send + Sync + 'static {
 
     /// A watch on one key, as of `at`.
     fn watch(&self, key: Bytes, at: Version) -> Watch;
+
+    /// How long a read version can be read at and committed from.
+    fn transaction_life(&self) -> Duration {
+        limits::TRANSACTION_LIFE
+    }
 
     /// Ends background work; commits in flight are finished first.
     async fn close(&self);

@@ -4,6 +4,54 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{Error, Result};
 
+/// The first octet of every key: whose it is. Octet FF is the engines' own.
+pub mod subspace {
+    /// Per account: usage, next mailbox id.
+    pub const ACCOUNT: u8 = b'A';
+    /// Mailboxes of an account: name, parent, special use, UIDVALIDITY.
+    pub const MAILBOX: u8 = b'F';
+    /// Counters of a mailbox.
+    pub const COUNTERS: u8 = b'G';
+    /// Messages: flags, numbers, body.
+    pub const MESSAGE: u8 = b'M';
+    /// Summaries: ENVELOPE, BODYSTRUCTURE, PREVIEW.
+    pub const SUMMARY: u8 = b'E';
+    /// Change log of a mailbox, by MODSEQ.
+    pub const CHANGE: u8 = b'C';
+    /// Where a body is.
+    pub const BODY: u8 = b'B';
+    /// Who refers to a body.
+    pub const REFERENCE: u8 = b'R';
+    /// Packed segments.
+    pub const SEGMENT: u8 = b'S';
+    /// Intents of objects about to be written.
+    pub const UPLOAD: u8 = b'U';
+    /// Queue entries.
+    pub const QUEUE: u8 = b'Q';
+    /// Due index of the queue, in shards.
+    pub const DUE: u8 = b'D';
+    /// Results of operations, by id.
+    pub const OPERATION: u8 = b'I';
+    /// Trace of each message.
+    pub const TRACE: u8 = b'T';
+    /// Expunged records kept for restore.
+    pub const EXPUNGED: u8 = b'Y';
+    /// The outbox.
+    pub const OUTBOX: u8 = b'X';
+    /// One heartbeat per node incarnation.
+    pub const NODE: u8 = b'N';
+    /// The directory's records.
+    pub const DIRECTORY: u8 = b'd';
+    /// Staged pieces of bodies.
+    pub const BODY_PIECE: u8 = b'b';
+    /// Keyword tables of mailboxes.
+    pub const KEYWORD: u8 = b'K';
+    /// Index of an account's mailboxes by name.
+    pub const MAILBOX_NAME: u8 = b'f';
+    /// First octet that no key of ours may start with: an engine's own keys stand from here on.
+    pub const ENGINE: u8 = 0xff;
+}
+
 /// Writes a key. Numbers are big-endian; octet strings escape 0 as `00 FF` and end in `00`, so that
 /// a shorter one sorts before a longer one that starts alike, whatever part follows.
 #[derive(Debug, Default)]

@@ -1,15 +1,28 @@
 //! The transaction interface: ordered byte keys, strict serializability, optimistic transactions
 //! with read-your-writes. Shaped like FoundationDB's, so that what is written on it fits every engine.
 //!
-//! Reading order: [`key`] and [`record`] (how keys and values are written), [`engine`] (what an engine
-//! must do), [`transaction`] (what a caller sees), `database` (running closures, operation ids),
-//! then the engines.
+//! Reading order: [`key`] and [`record`] (how keys and values are written), [`range`] (key ranges),
+//! [`engine`] (what an engine must do), [`transaction`] with `overlay` and [`reader`] (what a caller
+//! sees), [`database`] (running closures, operation ids), then the engines.
 
-pub mod engine;
 pub mod key;
+pub mod range;
 pub mod record;
+
+mod atomic;
+mod overlay;
+mod watches;
+
+pub mod database;
+pub mod engine;
+pub mod memory;
+pub mod reader;
 pub mod transaction;
 
-pub use engine::{Engine, Version, Versionstamp, Watch};
+pub use database::Database;
+pub use engine::{Committed, Engine, Version, Versionstamp, Watch};
 pub use key::{KeyReader, KeyWriter};
-pub use transaction::{KeyRange, RangeOptions};
+pub use memory::Memory;
+pub use range::{KeyRange, RangeOptions};
+pub use reader::RangeReader;
+pub use transaction::Transaction;

@@ -1,58 +1,266 @@
 //! One optimistic transaction: reads at one version, sees its own writes, commits or conflicts.
+//! Budgets are checked here, the same for every engine; conflicts are the engine's matter.
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
-/// Keys from `begin` (included) to `end` (excluded).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct KeyRange {
-    /// First key.
-    pub begin: Bytes,
-    /// First key no longer in the range.
-    pub end: Bytes,
+use super::atomic::Atomic;
+use super::engine::{Chunk, ChunkLimit, Commit, Committed, Engine, Mutation, Version, Watch};
+use super::key::subspace;
+use super::overlay::{Entry, Overlay};
+use super::range::{KeyRange, RangeOptions};
+use super::reader::RangeReader;
+use crate::{Error, Result, limits};
+
+/// What one mutation or conflict range adds to a transaction beside its octets.
+const OVERHEAD_OCTETS: usize = 16;
+
+/// A transaction. Writes are kept here until [`Transaction::commit`]; dropping it undoes everything.
+pub struct Transaction {
+    engine: Arc<dyn Engine>,
+    pub(super) overlay: Overlay,
+    commit: Commit,
+    started: Option<Instant>,
+    octets: usize,
+    // The first write that no budget allows; told at the commit.
+    refused: Option<Error>,
 }
 
-impl KeyRange {
-    /// From `begin` to before `end`.
-    pub fn new(begin: Bytes, end: Bytes) -> Self {
-        Self { begin, end }
+impl Transaction {
+    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+        let (overlay, commit) = (Overlay::default(), Commit::default());
+        Self { engine, overlay, commit, started: None, octets: 0, refused: None }
     }
 
-    /// The keys that start with `prefix`. `prefix` must not be empty or all `FF`.
-    pub fn prefix(prefix: &[u8]) -> Self {
-        let kept = prefix.iter().rposition(|octet| *octet != 0xff).map_or(0, |at| at + 1);
-        let mut end = prefix[..kept].to_vec();
-        if let Some(last) = end.last_mut() {
-            *last += 1;
+    /// The version that everything here is read at, fixed by the first read.
+    pub async fn read_version(&mut self) -> Result<Version> {
+        if let Some(version) = self.commit.read_version {
+            self.check_age()?;
+            return Ok(version);
         }
-        Self { begin: Bytes::copy_from_slice(prefix), end: end.into() }
+        self.started = Some(Instant::now());
+        let version = self.engine.read_version().await?;
+        self.commit.read_version = Some(version);
+        Ok(version)
     }
 
-    /// The one key.
-    pub fn key(key: &[u8]) -> Self {
-        let mut end = Vec::with_capacity(key.len() + 1);
-        end.extend_from_slice(key);
-        end.push(0);
-        Self { begin: Bytes::copy_from_slice(key), end: end.into() }
+    /// The key's value. The commit fails with `Conflict` if another one writes the key meanwhile.
+    pub async fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.read(key, false).await
     }
 
-    /// Whether the key lies in the range.
-    pub fn contains(&self, key: &[u8]) -> bool {
-        self.begin.as_ref() <= key && key < self.end.as_ref()
+    /// The key's value, without a conflict: others may write it meanwhile.
+    pub async fn get_snapshot(&mut self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.read(key, true).await
     }
 
-    /// Whether any key lies in both.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.begin < other.end && other.begin < self.end
+    /// Reads a range in steps. See [`RangeReader`].
+    pub fn range(&mut self, range: KeyRange, options: RangeOptions) -> RangeReader<'_> {
+        RangeReader::new(self, range, options)
+    }
+
+    /// Writes the key.
+    pub fn set(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        let (key, value) = (key.into(), value.into());
+        self.admit(&key, value.len());
+        self.overlay.set(key.clone(), value.clone());
+        self.commit.mutations.push(Mutation::Set(key, value));
+    }
+
+    /// Removes the key.
+    pub fn clear(&mut self, key: impl Into<Bytes>) {
+        let key = key.into();
+        self.admit(&key, 0);
+        self.overlay.clear(key.clone());
+        self.commit.mutations.push(Mutation::Clear(key));
+    }
+
+    /// Removes all keys of the range.
+    pub fn clear_range(&mut self, range: KeyRange) {
+        self.admit_range(&range);
+        if range.is_empty() {
+            return;
+        }
+        self.overlay.clear_range(&range);
+        self.commit.mutations.push(Mutation::ClearRange(range));
+    }
+
+    /// Adds to the 64-bit little-endian number that the key holds; an absent key counts as 0. Does not
+    /// conflict with other additions.
+    pub fn add(&mut self, key: impl Into<Bytes>, delta: i64) {
+        let key = key.into();
+        self.fold(key.clone(), Atomic::Add(delta), Mutation::Add(key, delta));
+    }
+
+    /// Raises the unsigned 64-bit little-endian number that the key holds to at least `value`.
+    pub fn max(&mut self, key: impl Into<Bytes>, value: u64) {
+        let key = key.into();
+        self.fold(key.clone(), Atomic::Max(value), Mutation::Max(key, value));
+    }
+
+    /// Lowers the unsigned 64-bit little-endian number that the key holds to at most `value`; an absent
+    /// key takes it.
+    pub fn min(&mut self, key: impl Into<Bytes>, value: u64) {
+        let key = key.into();
+        self.fold(key.clone(), Atomic::Min(value), Mutation::Min(key, value));
+    }
+
+    /// Writes a key of which the commit replaces the ten octets at `offset` by its versionstamp. This
+    /// transaction does not see it.
+    pub fn set_versionstamped_key(&mut self, key: impl Into<Bytes>, offset: usize, value: impl Into<Bytes>) {
+        let (key, value) = (key.into(), value.into());
+        self.admit(&key, value.len());
+        self.admit_stamp(key.len(), offset);
+        self.commit.mutations.push(Mutation::SetVersionstampedKey { key, offset, value });
+    }
+
+    /// Writes a value of which the commit replaces the ten octets at `offset` by its versionstamp. This
+    /// transaction cannot read the key any more.
+    pub fn set_versionstamped_value(
+        &mut self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        offset: usize,
+    ) {
+        let (key, value) = (key.into(), value.into());
+        self.admit(&key, value.len());
+        self.admit_stamp(value.len(), offset);
+        self.overlay.stamp(key.clone());
+        self.commit.mutations.push(Mutation::SetVersionstampedValue { key, value, offset });
+    }
+
+    /// The commit fails with `Conflict` if another one writes in the range meanwhile.
+    pub fn add_read_conflict(&mut self, range: KeyRange) {
+        if !range.is_empty() {
+            self.octets += range.octets() + OVERHEAD_OCTETS;
+            self.commit.read_conflicts.push(range);
+        }
+    }
+
+    /// Others who read in the range see a conflict, as if it had been written.
+    pub fn add_write_conflict(&mut self, range: KeyRange) {
+        if !range.is_empty() {
+            self.octets += range.octets() + OVERHEAD_OCTETS;
+            self.commit.write_conflicts.push(range);
+        }
+    }
+
+    /// A hint that ends once the key may have changed since this transaction's read version, also by
+    /// this transaction itself.
+    pub async fn watch(&mut self, key: &[u8]) -> Result<Watch> {
+        check_key(key)?;
+        let at = self.read_version().await?;
+        Ok(self.engine.watch(Bytes::copy_from_slice(key), at))
+    }
+
+    /// Octets of what is to be committed, conflict ranges included: for callers that work in batches.
+    /// The bound is [`limits::TRANSACTION_OCTETS`].
+    pub fn written_octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Commits. `TooLarge`, `Invalid`, `TooOld`, `Conflict`, `Overloaded`, `Unavailable`: nothing was
+    /// changed. A transaction that wrote nothing always succeeds: it has seen one version.
+    pub async fn commit(mut self) -> Result<Committed> {
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
+        if self.commit.mutations.is_empty() && self.commit.write_conflicts.is_empty() {
+            let version = self.commit.read_version.unwrap_or_default();
+            return Ok(Committed { version, versionstamp: Default::default() });
+        }
+        self.check_age()?;
+        if self.octets > limits::TRANSACTION_OCTETS {
+            return Err(too_large("transaction", self.octets, limits::TRANSACTION_OCTETS));
+        }
+        self.engine.commit(self.commit).await
+    }
+
+    pub(super) async fn read_chunk(&mut self, range: KeyRange, limit: ChunkLimit) -> Result<Chunk> {
+        let at = self.read_version().await?;
+        self.engine.range(at, range, limit).await
+    }
+
+    async fn read(&mut self, key: &[u8], snapshot: bool) -> Result<Option<Bytes>> {
+        check_key(key)?;
+        match self.overlay.entry(key) {
+            None if self.overlay.is_cleared(key) => return Ok(None),
+            None | Some(Entry::Fold(_)) => {}
+            Some(own) => return own.over(None),
+        }
+        if !snapshot {
+            self.add_read_conflict(KeyRange::key(key));
+        }
+        let at = self.read_version().await?;
+        let beneath = self.engine.get(at, key).await?;
+        match self.overlay.entry(key) {
+            Some(own) => own.over(beneath),
+            None => Ok(beneath),
+        }
+    }
+
+    fn fold(&mut self, key: Bytes, operation: Atomic, mutation: Mutation) {
+        self.admit(&key, size_of::<u64>());
+        self.overlay.fold(key, operation);
+        self.commit.mutations.push(mutation);
+    }
+
+    fn check_age(&self) -> Result<()> {
+        let old = self.started.is_some_and(|started| started.elapsed() > self.engine.transaction_life());
+        if old { Err(Error::TooOld) } else { Ok(()) }
+    }
+
+    fn admit(&mut self, key: &[u8], value_octets: usize) {
+        self.octets += key.len() + value_octets + OVERHEAD_OCTETS;
+        if value_octets > limits::VALUE_OCTETS {
+            self.refuse(too_large("value", value_octets, limits::VALUE_OCTETS));
+        }
+        if let Err(error) = check_key(key) {
+            self.refuse(error);
+        }
+    }
+
+    fn admit_range(&mut self, range: &KeyRange) {
+        self.octets += range.octets() + OVERHEAD_OCTETS;
+        let within = check_key(&range.begin).and_then(|()| check_end(&range.end));
+        if let Err(error) = within {
+            self.refuse(error);
+        }
+    }
+
+    fn admit_stamp(&mut self, octets: usize, offset: usize) {
+        if offset.checked_add(10).is_none_or(|end| end > octets) {
+            self.refuse(Error::Invalid("versionstamp outside of its key or value".into()));
+        }
+    }
+
+    fn refuse(&mut self, error: Error) {
+        self.refused.get_or_insert(error);
     }
 }
 
-/// How a range is read.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RangeOptions {
-    /// Most pairs; `None` for all.
-    pub limit: Option<usize>,
-    /// From the end of the range backwards.
-    pub reverse: bool,
-    /// Without a read conflict.
-    pub snapshot: bool,
+fn check_key(key: &[u8]) -> Result<()> {
+    match key.first() {
+        None => Err(Error::Invalid("empty key".into())),
+        Some(&subspace::ENGINE) => Err(Error::Invalid("key in the engine's own subspace".into())),
+        Some(_) if key.len() > limits::KEY_OCTETS => Err(too_large("key", key.len(), limits::KEY_OCTETS)),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The end of a range may be one octet longer than a key, and may be the first key of the engine's.
+fn check_end(end: &[u8]) -> Result<()> {
+    if end.len() > limits::KEY_OCTETS + 1 {
+        return Err(too_large("key", end.len(), limits::KEY_OCTETS));
+    }
+    match end {
+        [subspace::ENGINE, _, ..] => Err(Error::Invalid("range into the engine's own subspace".into())),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(what: &str, octets: usize, bound: usize) -> Error {
+    Error::TooLarge(format!("{what} of {octets} octets, at most {bound}").into())
 }

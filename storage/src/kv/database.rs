@@ -1,0 +1,300 @@
+//! Running closures as transactions: reruns after conflicts, and once only under an operation's id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::engine::{Committed, Engine};
+use super::key::{KeyWriter, subspace};
+use super::range::{KeyRange, RangeOptions, key_after};
+use super::record::Record;
+use super::transaction::Transaction;
+use crate::types::{OperationId, Timestamp};
+use crate::{Error, Result, limits};
+
+/// A handle on an engine; cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    engine: Arc<dyn Engine>,
+}
+
+/// What [`Database::run`] takes: a closure `async |tx: &mut Transaction| …` that may borrow from around it
+/// (so it is written without `move`) and whose future can be sent between threads. Never implemented by hand.
+pub trait Body<'t, T>: Send + Sync {
+    /// The closure's future.
+    type Future: Future<Output = Result<T>> + Send;
+
+    /// Runs it on a fresh transaction.
+    fn call(&self, transaction: &'t mut Transaction) -> Self::Future;
+}
+
+impl<'t, T, F, Fut> Body<'t, T> for F
+where
+    F: Fn(&'t mut Transaction) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<T>> + Send,
+{
+    type Future = Fut;
+
+    fn call(&self, transaction: &'t mut Transaction) -> Fut {
+        self(transaction)
+    }
+}
+
+/// What is stored under an operation's id.
+#[derive(Serialize, Deserialize)]
+struct OperationRecord {
+    kept_until: Timestamp,
+    result: Vec<u8>,
+}
+
+impl Record for OperationRecord {
+    const VERSION: u8 = 1;
+}
+
+impl Database {
+    /// Over the engine.
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// A transaction by hand. Most callers want [`Database::run`].
+    pub fn begin(&self) -> Transaction {
+        Transaction::new(self.engine.clone())
+    }
+
+    /// Runs the closure and commits; reruns it after `Conflict` and `TooOld` with jittered backoff, at
+    /// most [`limits::TRANSACTION_ATTEMPTS`] times, then `Overloaded`. The closure must have no effect
+    /// beside the transaction. `CommitUnknown` goes to the caller: where a second run matters, use
+    /// [`Database::run_once`].
+    pub fn run<'a, T, F>(&'a self, body: F) -> BoxFuture<'a, Result<T>>
+    where
+        T: Send + 'a,
+        F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
+    {
+        let run = self.run_stamped(body);
+        Box::pin(async move { Ok(run.await?.0) })
+    }
+
+    /// As [`Database::run`], and where the commit stands. Of a closure that wrote nothing the
+    /// versionstamp is all zeros.
+    pub fn run_stamped<'a, T, F>(&'a self, body: F) -> BoxFuture<'a, Result<(T, Committed)>>
+    where
+        T: Send + 'a,
+        F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
+    {
+        Box::pin(async move {
+            let mut reruns = Reruns::default();
+            loop {
+                let mut transaction = self.begin();
+                let outcome = match body.call(&mut transaction).await {
+                    Ok(value) => transaction.commit().await.map(|committed| (value, committed)),
+                    Err(error) => Err(error),
+                };
+                match outcome {
+                    Err(Error::Conflict | Error::TooOld) => reruns.pause().await?,
+                    outcome => return outcome,
+                }
+            }
+        })
+    }
+
+    /// As [`Database::run`], once only: the result is stored under the operation's id in the same
+    /// transaction and looked up first, so that a rerun (here after `CommitUnknown`, or by anyone within
+    /// [`limits::OPERATION_KEPT`]) gives the first result.
+    pub fn run_once<'a, T, F>(&'a self, operation: OperationId, body: F) -> BoxFuture<'a, Result<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + 'a,
+        F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
+    {
+        self.run_once_kept(operation, limits::OPERATION_KEPT, body)
+    }
+
+    /// As [`Database::run_once`], the result being kept for another time: longer than anything can retry.
+    pub fn run_once_kept<'a, T, F>(
+        &'a self,
+        operation: OperationId,
+        kept: Duration,
+        body: F,
+    ) -> BoxFuture<'a, Result<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + 'a,
+        F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
+    {
+        let key = operation_key(operation);
+        Box::pin(async move {
+            let mut reruns = Reruns::default();
+            loop {
+                let mut transaction = self.begin();
+                let outcome = match first_result(&mut transaction, &key).await {
+                    Ok(Some(result)) => return Ok(result),
+                    Ok(None) => body.call(&mut transaction).await,
+                    Err(error) => Err(error),
+                };
+                let outcome = match outcome {
+                    Ok(value) => commit_result(transaction, &key, kept, value).await,
+                    Err(Error::CommitUnknown) => return Err(Error::CommitUnknown),
+                    Err(error) => Err(error),
+                };
+                match outcome {
+                    Err(Error::Conflict | Error::TooOld | Error::CommitUnknown) => reruns.pause().await?,
+                    outcome => return outcome,
+                }
+            }
+        })
+    }
+
+    /// Removes the results of operations whose time is over, and tells how many. For a background worker.
+    pub async fn trim_operations(&self, now: Timestamp) -> Result<usize> {
+        let mut range = KeyRange::prefix(&[subspace::OPERATION]);
+        let mut removed = 0;
+        loop {
+            let begin = range.clone();
+            let (last, count) = self.run(async |tx| trim_some(tx, begin.clone(), now).await).await?;
+            removed += count;
+            match last {
+                Some(last) => range.begin = key_after(&last),
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    /// Ends the engine's background work; commits in flight are finished first.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+}
+
+async fn first_result<T: DeserializeOwned>(transaction: &mut Transaction, key: &Bytes) -> Result<Option<T>> {
+    let Some(value) = transaction.get(key).await? else { return Ok(None) };
+    let record = OperationRecord::decode(&value)?;
+    let result = postcard::from_bytes(&record.result);
+    result.map(Some).map_err(|error| Error::Corrupt(format!("result of an operation: {error}").into()))
+}
+
+async fn commit_result<T: Serialize>(
+    mut transaction: Transaction,
+    key: &Bytes,
+    kept: Duration,
+    value: T,
+) -> Result<T> {
+    let result = postcard::to_stdvec(&value)
+        .map_err(|error| Error::Invalid(format!("result of an operation: {error}").into()))?;
+    let record = OperationRecord { kept_until: Timestamp::now().plus(kept), result };
+    transaction.set(key.clone(), record.encode());
+    transaction.commit().await.map(|_| value)
+}
+
+/// Looks at one chunk of results; gives the last key seen, `None` at the end, and how many went.
+async fn trim_some(tx: &mut Transaction, range: KeyRange, now: Timestamp) -> Result<(Option<Bytes>, usize)> {
+    let limit = Some(limits::RANGE_CHUNK_PAIRS);
+    let options = RangeOptions { limit, snapshot: true, ..RangeOptions::default() };
+    let pairs = tx.range(range, options).collect().await?;
+    let mut removed = 0;
+    for (key, value) in &pairs {
+        if OperationRecord::decode(value)?.kept_until < now {
+            tx.clear(key.clone());
+            removed += 1;
+        }
+    }
+    Ok((pairs.last().map(|(key, _)| key.clone()), removed))
+}
+
+fn operation_key(operation: OperationId) -> Bytes {
+    KeyWriter::new(subspace::OPERATION).fixed(&operation.0).finish()
+}
+
+/// Counts reruns of one closure and waits between them.
+#[derive(Default)]
+struct Reruns(u32);
+
+impl Reruns {
+    async fn pause(&mut self) -> Result<()> {
+        self.0 += 1;
+        if self.0 >= limits::TRANSACTION_ATTEMPTS {
+            return Err(Error::Overloaded(format!("{} reruns of one transaction", self.0).into()));
+        }
+        // The first rerun follows at once: most conflicts are over when they are told.
+        if self.0 > 1 {
+            let longest = limits::RERUN_WAIT_MAX.min(Duration::from_millis(1 << self.0.min(16)));
+            tokio::time::sleep(longest.mul_f64(rand::random())).await;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::Memory;
+
+    #[tokio::test]
+    async fn a_run_can_be_spawned_and_borrow() {
+        let database = Database::new(Memory::new());
+        let task = tokio::spawn(async move {
+            let key = b"key".to_vec();
+            let borrowed = &key;
+            let write = async |tx: &mut Transaction| {
+                let mut pairs = tx.range(KeyRange::prefix(b"k"), RangeOptions::default());
+                while let Some((key, _)) = pairs.next().await? {
+                    assert_ne!(key, borrowed);
+                }
+                drop(pairs);
+                tx.set(borrowed.clone(), "value");
+                tx.get(borrowed).await
+            };
+            let seen = database.run(write).await?;
+            let length = database.run_once(OperationId::random(), async |tx| {
+                let value = tx.get(borrowed).await?;
+                Ok(value.map_or(0, |value| value.len()))
+            });
+            Ok::<_, Error>((seen, length.await?))
+        });
+        let (seen, length) = task.await.expect("joins").expect("commits");
+        assert_eq!((seen.as_deref(), length), (Some(&b"value"[..]), 5));
+    }
+
+    #[tokio::test]
+    async fn an_operation_takes_effect_once_until_it_is_trimmed() {
+        let database = Database::new(Memory::new());
+        let operation = OperationId::derived(&[b"delivery"]);
+        let append = async || {
+            let append = async |tx: &mut Transaction| {
+                tx.add("count", 1);
+                let count = tx.get(b"count").await?.expect("just added");
+                Ok(count[0])
+            };
+            database.run_once(operation, append).await.expect("commits")
+        };
+        assert_eq!((append().await, append().await), (1, 1));
+        assert_eq!(database.trim_operations(Timestamp::now()).await.expect("trims"), 0);
+        let later = Timestamp::now().plus(limits::OPERATION_KEPT * 2);
+        assert_eq!(database.trim_operations(later).await.expect("trims"), 1);
+        assert_eq!(append().await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_conflict_reruns_the_closure() {
+        let database = Database::new(Memory::new());
+        let tasks = (0..8).map(|_| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let increment = async |tx: &mut Transaction| {
+                    let count = tx.get(b"count").await?.map_or(0, |value| value[0]);
+                    tokio::task::yield_now().await;
+                    tx.set("count", vec![count + 1]);
+                    Ok(())
+                };
+                database.run(increment).await
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.expect("joins").expect("commits");
+        }
+        let count = database.run(async |tx| tx.get(b"count").await).await.expect("reads");
+        assert_eq!(count.as_deref(), Some(&[8][..]));
+    }
+}

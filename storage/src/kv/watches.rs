@@ -1,0 +1,73 @@
+//! Who waits for a change of which key. Shared by the engines of one process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::range::KeyRange;
+use crate::{Error, Result, limits};
+
+#[derive(Default)]
+pub(super) struct Watches {
+    keys: Mutex<HashMap<Bytes, Arc<Notify>>>,
+}
+
+/// A place in the register; gives it up when dropped.
+pub(super) struct Registered {
+    watches: Arc<Watches>,
+    key: Bytes,
+    changed: Arc<Notify>,
+}
+
+impl Watches {
+    /// From now on, a change of the key ends [`Registered::changed`].
+    pub(super) fn register(self: &Arc<Self>, key: Bytes) -> Result<Registered> {
+        let mut keys = self.keys.lock();
+        if keys.len() >= limits::WATCHED_KEYS && !keys.contains_key(&key) {
+            return Err(Error::Overloaded(format!("{} watched keys", limits::WATCHED_KEYS).into()));
+        }
+        let changed = keys.entry(key.clone()).or_default().clone();
+        Ok(Registered { watches: self.clone(), key, changed })
+    }
+
+    fn key_changed(&self, key: &[u8]) {
+        let keys = self.keys.lock();
+        if let Some(changed) = keys.get(key) {
+            changed.notify_waiters();
+        }
+    }
+
+    /// Wakes those who watch a key of the range.
+    pub(super) fn range_changed(&self, range: &KeyRange) {
+        if let Some(key) = range.as_key() {
+            return self.key_changed(key);
+        }
+        let keys = self.keys.lock();
+        keys.iter().filter(|(key, _)| range.contains(key)).for_each(|(_, changed)| changed.notify_waiters());
+    }
+
+    /// Wakes everybody: the engine closes.
+    pub(super) fn all_changed(&self) {
+        self.keys.lock().values().for_each(|changed| changed.notify_waiters());
+    }
+}
+
+impl Registered {
+    /// Ends at the first change after this was called.
+    pub(super) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut keys = self.watches.keys.lock();
+        // This and the register's own are the last two.
+        if Arc::strong_count(&self.changed) <= 2 {
+            keys.remove(&self.key);
+        }
+    }
+}
