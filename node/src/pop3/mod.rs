@@ -1,1 +1,8 @@
-//! POP3: codec, session, driver.
+//! POP3: RFC 1939 with CAPA and response codes (RFC 2449), STLS (RFC 2595), AUTH-RESP-CODE (RFC 3206)
+//! and AUTH (RFC 5034). It reads INBOX and changes nothing but what was deleted, and that at QUIT.
+
+pub mod codec;
+pub mod maildrop;
+pub mod session;
+
+mod cmd;

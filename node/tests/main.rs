@@ -1,0 +1,3 @@
+//! The users' protocols against transcripts.
+
+mod pop3;
