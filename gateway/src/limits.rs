@@ -37,3 +37,41 @@ pub const PREVIEW_CHARACTERS: usize = 200;
 pub const PREVIEW_TEXT_OCTETS: usize = 4 * 1024;
 /// How much of an HTML part is decoded to make a PREVIEW, in octets: style sheets come before the words.
 pub const PREVIEW_HTML_OCTETS: usize = 64 * 1024;
+
+/// Longest decoded SASL response, in octets: RFC 4616 §2 asks for three strings of 255 octets, and
+/// tokens of other mechanisms are a few times as long.
+pub const SASL_RESPONSE_OCTETS: usize = 4096;
+/// Longest password that is hashed, in octets. RFC 4616 §2 asks for 255.
+pub const PASSWORD_OCTETS: usize = 1024;
+/// Longest login name that is looked up, in octets: the longest address.
+pub const LOGIN_OCTETS: usize = 320;
+/// Password checks that may wait for their turn; further ones are told to come again later. At some
+/// 20 ms per check and core, the last of them waits a few seconds.
+pub const PASSWORD_CHECKS_WAITING: usize = 256;
+/// Most that a stored hash may ask for, so that an imported one cannot exhaust the machine: memory in KiB.
+pub const PASSWORD_HASH_MEMORY_KIB: u32 = 256 << 10;
+/// As above: passes over the memory.
+pub const PASSWORD_HASH_PASSES: u32 = 16;
+/// Successful logins that are remembered, each a few dozen octets.
+pub const LOGINS_REMEMBERED: u64 = 100_000;
+/// How long a successful login is remembered: clients that reconnect every few minutes are not hashed
+/// each time.
+pub const LOGIN_REMEMBERED: Duration = Duration::from_secs(5 * 60);
+/// Wrong passwords of one login from one source before that source is locked for that login.
+pub const LOGIN_FAILURES: usize = 5;
+/// As above for a source from which the login succeeded lately: its owner mistypes, and its other
+/// devices shall not be locked out with it.
+pub const LOGIN_FAILURES_KNOWN_SOURCE: usize = 20;
+/// Wrong logins of all names together from one source before it is locked (spraying).
+pub const SOURCE_FAILURES: usize = 50;
+/// How long a lock lasts, and how long a failure counts.
+pub const LOGIN_LOCK: Duration = Duration::from_secs(15 * 60);
+/// How long a source counts as known after a success.
+pub const SOURCE_KNOWN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Most (login, source) pairs with failures that are remembered: 500,000 failures an hour, each of
+/// another pair, fill a lock's time with 125,000.
+pub const FAILING_PAIRS: usize = 200_000;
+/// Most sources with failures that are remembered.
+pub const FAILING_SOURCES: usize = 100_000;
+/// Most (account, source) pairs with a success that are remembered.
+pub const KNOWN_SOURCES: usize = 200_000;

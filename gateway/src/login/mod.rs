@@ -1,1 +1,14 @@
-//! Who is connecting: SASL, passwords, throttle.
+//! Who is connecting: SASL exchanges, passwords, the throttle, and the cache of successes. Used by
+//! submission here, and by IMAP, POP3 and HTTP above, so that failures of all of them count together.
+//!
+//! Reading order: [`sasl`] (from a client's lines to credentials), [`network`] (how sources are
+//! told apart), `throttle` (who may still try), [`password`] (hashing in a bounded pool),
+//! [`Authenticator`] (all of them together).
+
+mod authenticator;
+pub mod network;
+pub mod password;
+pub mod sasl;
+mod throttle;
+
+pub use authenticator::{Authenticator, LoginConfig, LoginError};

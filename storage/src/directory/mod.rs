@@ -1,1 +1,27 @@
-//! Domains, accounts, aliases, credentials and keys; watchable.
+//! The directory: which domains, accounts and aliases exist, and where mail to an address goes.
+//!
+//! Reading order: [`record`] (what there is), `key` (where it is kept), `stored` (how it is written),
+//! `change` (the change log and who follows it), `cache` (what a node remembers of it), [`Directory`]
+//! with its `domain`, `account` and `alias` operations, and `resolve` (from an address to recipients).
+
+mod account;
+mod alias;
+mod cache;
+mod change;
+mod domain;
+mod handle;
+mod key;
+mod lookup;
+mod record;
+mod resolve;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+pub use account::NewAccount;
+pub use domain::NewDomain;
+pub use handle::Directory;
+pub use record::{
+    Account, Alias, AliasDomain, DeletedAccount, DkimAlgorithm, DkimKey, Domain, MailGroup, Page, Settings,
+};
+pub use resolve::{Resolution, is_role};

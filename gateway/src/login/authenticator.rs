@@ -1,0 +1,225 @@
+//! From credentials to an account: throttled first, hashed then, remembered for minutes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::future::Cache;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use sterna_storage::directory::{Account, Directory};
+use sterna_storage::types::Secret;
+
+use super::network::{Network, source_of};
+use super::password::{HashCost, PasswordError, Passwords, prepare};
+use super::sasl::Credentials;
+use super::throttle::{Attempt, Key, Outcome, Throttle, Verdict};
+use crate::limits;
+
+/// Settings of logins.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoginConfig {
+    /// Networks in which many people share an address (a webmail server, a balancer): failures are
+    /// counted there per login only.
+    pub shared_sources: Vec<Network>,
+    /// Memory of a password hash in KiB.
+    pub hash_memory_kib: u32,
+    /// Passes of a password hash over that memory.
+    pub hash_passes: u32,
+    /// Threads that hash; never more than there are cores.
+    pub hash_threads: usize,
+}
+
+impl Default for LoginConfig {
+    fn default() -> Self {
+        let cost = HashCost::default();
+        Self {
+            shared_sources: Vec::new(),
+            hash_memory_kib: cost.memory_kib,
+            hash_passes: cost.passes,
+            hash_threads: 64,
+        }
+    }
+}
+
+/// Why somebody is not logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LoginError {
+    /// Wrong login or password, or not allowed to act as whom the client named. Which it was is not said.
+    #[error("wrong login or password")]
+    Invalid,
+    /// Too many failures; the password was not looked at (`[UNAVAILABLE]`, `454 4.7.0`).
+    #[error("too many failed logins")]
+    Locked {
+        /// When it may be tried again.
+        retry_after: Duration,
+    },
+    /// The password was right, and the account is disabled.
+    #[error("the account is disabled")]
+    Disabled,
+    /// The check could not be made; try again later (`[UNAVAILABLE]`, `454 4.7.0`).
+    #[error("logins are not possible at the moment")]
+    Unavailable,
+}
+
+/// Checks who is connecting; cheap to clone. One per node, so that failures of all protocols count
+/// together.
+#[derive(Clone)]
+pub struct Authenticator {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    directory: Directory,
+    passwords: Passwords,
+    throttle: Mutex<Throttle>,
+    /// Fingerprints of what was right. They contain the account's password hash: once that is changed,
+    /// no fingerprint matches any more.
+    remembered: Cache<[u8; 32], ()>,
+    /// Keys all fingerprints, and lives as long as the process.
+    key: [u8; 32],
+    shared_sources: Vec<Network>,
+}
+
+/// What is needed to check one try.
+#[derive(Clone)]
+struct Claim {
+    account: Option<Arc<Account>>,
+    prepared: Secret<String>,
+    fingerprint: [u8; 32],
+    attempt: Attempt,
+}
+
+impl Authenticator {
+    /// Over the directory's accounts.
+    pub fn new(directory: Directory, config: &LoginConfig) -> Result<Self, PasswordError> {
+        let cost = HashCost { memory_kib: config.hash_memory_kib, passes: config.hash_passes };
+        let remembered = Cache::builder()
+            .max_capacity(limits::LOGINS_REMEMBERED)
+            .time_to_live(limits::LOGIN_REMEMBERED)
+            .build();
+        let shared = Shared {
+            directory,
+            passwords: Passwords::new(cost, config.hash_threads)?,
+            throttle: Mutex::new(Throttle::new()),
+            remembered,
+            key: rand::random(),
+            shared_sources: config.shared_sources.clone(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Hashes new passwords in the same bounded pool.
+    pub fn passwords(&self) -> &Passwords {
+        &self.shared.passwords
+    }
+
+    /// The account of the login (an address, or a bare name of the default domain), if the password is its
+    /// own. A check that has begun is finished and counted even if the caller gives up.
+    pub async fn verify(
+        &self,
+        login: &str,
+        password: &Secret<String>,
+        source: IpAddr,
+    ) -> Result<Arc<Account>, LoginError> {
+        let claim = self.claim(login, password, source).await?;
+        let verdict = self.shared.throttle.lock().begin(claim.attempt, Instant::now());
+        match verdict {
+            Verdict::Go => {}
+            Verdict::KnownWrong => return Err(LoginError::Invalid),
+            Verdict::Locked(retry_after) => return Err(LoginError::Locked { retry_after }),
+        }
+        if self.shared.remembered.get(&claim.fingerprint).await.is_some() {
+            self.shared.finish(claim.attempt, Outcome::Right);
+        } else {
+            let (shared, claim) = (self.shared.clone(), claim.clone());
+            let checked = tokio::spawn(async move { shared.check(&claim).await });
+            checked.await.map_err(|_| LoginError::Unavailable)??;
+        }
+        match claim.account {
+            Some(account) if account.enabled => Ok(account),
+            Some(_) => Err(LoginError::Disabled),
+            None => Err(LoginError::Invalid),
+        }
+    }
+
+    /// As [`Authenticator::verify`], for what a SASL exchange gave. Acting as another account is allowed
+    /// to nobody.
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        source: IpAddr,
+    ) -> Result<Arc<Account>, LoginError> {
+        let account = self.verify(&credentials.login, &credentials.password, source).await?;
+        let Some(wanted) = &credentials.authorization_id else { return Ok(account) };
+        let wanted = self.shared.directory.account_by_login(wanted).await;
+        match wanted.map_err(unavailable)? {
+            Some(wanted) if wanted.id == account.id => Ok(account),
+            _ => Err(LoginError::Invalid),
+        }
+    }
+
+    async fn claim(&self, login: &str, password: &Secret<String>, source: IpAddr) -> Result<Claim, LoginError> {
+        let prepared = prepare(password.expose()).map_err(|_| LoginError::Invalid)?;
+        if login.len() > limits::LOGIN_OCTETS {
+            return Err(LoginError::Invalid);
+        }
+        let account = self.shared.directory.account_by_login(login).await.map_err(unavailable)?;
+        let whom = match &account {
+            Some(account) => account.id.to_string(),
+            None => format!("?{}", login.to_lowercase()),
+        };
+        let hash = account.as_ref().and_then(|account| account.password_hash.as_ref());
+        let hash = hash.map_or("", |hash| hash.expose().as_str());
+        let fingerprint = self.shared.keyed(&[&whom, hash, prepared.expose()]);
+        let is_shared = self.shared.shared_sources.iter().any(|network| network.contains(source));
+        let source = source_of(source).to_string();
+        let attempt = Attempt {
+            pair: short(self.shared.keyed(&[&whom, &source])),
+            source: (!is_shared).then(|| short(self.shared.keyed(&[&source]))),
+            fingerprint: u64::from_le_bytes(*fingerprint.first_chunk().expect("32 octets hold 8")),
+        };
+        Ok(Claim { account, prepared, fingerprint, attempt })
+    }
+}
+
+impl Shared {
+    /// Checks the password, once for all who ask the same at the same time, and counts the outcome.
+    async fn check(&self, claim: &Claim) -> Result<(), LoginError> {
+        let check = async {
+            let hash = claim.account.as_ref().and_then(|account| account.password_hash.clone());
+            let checked = self.passwords.check(hash, claim.prepared.clone()).await;
+            let (outcome, result) = match checked {
+                Ok(true) => (Outcome::Right, Ok(())),
+                Ok(false) => (Outcome::Wrong, Err(LoginError::Invalid)),
+                Err(_) => (Outcome::Unchecked, Err(LoginError::Unavailable)),
+            };
+            self.finish(claim.attempt, outcome);
+            result
+        };
+        self.remembered.try_get_with(claim.fingerprint, check).await.map_err(|error| *error)
+    }
+
+    fn finish(&self, attempt: Attempt, outcome: Outcome) {
+        self.throttle.lock().finish(attempt, outcome, Instant::now());
+    }
+
+    fn keyed(&self, parts: &[&str]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+fn short(hash: [u8; 32]) -> Key {
+    *hash.first_chunk().expect("32 octets hold 16")
+}
+
+fn unavailable(error: sterna_storage::Error) -> LoginError {
+    tracing::warn!(%error, "the directory cannot be read");
+    LoginError::Unavailable
+}
