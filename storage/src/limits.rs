@@ -24,7 +24,6 @@ pub const WATCHED_KEYS: usize = 100_000;
 /// Longest wait before a rerun after a conflict; the wait doubles up to it and is jittered.
 pub const RERUN_WAIT_MAX: Duration = Duration::from_millis(50);
 
-
 /// Most octets that a node remembers of the directory: some 100,000 accounts and their addresses.
 pub const DIRECTORY_CACHE_OCTETS: u64 = 64 << 20;
 /// How often a node looks for directory changes although nothing woke it: a watch is only a hint.

@@ -160,7 +160,12 @@ impl Authenticator {
         }
     }
 
-    async fn claim(&self, login: &str, password: &Secret<String>, source: IpAddr) -> Result<Claim, LoginError> {
+    async fn claim(
+        &self,
+        login: &str,
+        password: &Secret<String>,
+        source: IpAddr,
+    ) -> Result<Claim, LoginError> {
         let prepared = prepare(password.expose()).map_err(|_| LoginError::Invalid)?;
         if login.len() > limits::LOGIN_OCTETS {
             return Err(LoginError::Invalid);

@@ -34,10 +34,7 @@ pub enum PasswordError {
     #[error("too many password checks are waiting")]
     Busy,
     /// It cannot be a password: empty, too long, or with control characters.
-    #[error(
-        "a password is 1 to {} octets of text without control characters",
-        limits::PASSWORD_OCTETS
-    )]
+    #[error("a password is 1 to {} octets of text without control characters", limits::PASSWORD_OCTETS)]
     Unusable,
     /// The costs asked for are no valid ones.
     #[error("invalid costs of a password hash")]
@@ -64,7 +61,10 @@ pub fn prepare(password: &str) -> Result<Secret<String>, PasswordError> {
 
 /// Unicode's general category Zs.
 fn is_space(character: char) -> bool {
-    matches!(character, ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
+    matches!(
+        character,
+        ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
 }
 
 /// Whether a stored hash can be checked here, at a cost within [`limits::PASSWORD_HASH_MEMORY_KIB`] and

@@ -274,7 +274,11 @@ mod tests {
         for password in 1..4 {
             assert_eq!(fail(&mut throttle, attempt(1, 1, password), now + MINUTE), Verdict::Go);
         }
-        assert_eq!(fail(&mut throttle, attempt(1, 1, 4), now + 15 * MINUTE), Verdict::Go, "the first is over");
+        assert_eq!(
+            fail(&mut throttle, attempt(1, 1, 4), now + 15 * MINUTE),
+            Verdict::Go,
+            "the first is over"
+        );
         assert_eq!(fail(&mut throttle, attempt(1, 1, 5), now + 15 * MINUTE), Verdict::Go);
         assert!(matches!(fail(&mut throttle, attempt(1, 1, 6), now + 15 * MINUTE), Verdict::Locked(_)));
     }

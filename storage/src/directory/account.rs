@@ -133,7 +133,11 @@ impl Directory {
     }
 
     /// Deleted accounts whose mail is still to be removed, oldest id first, those after `after`.
-    pub async fn deleted_accounts(&self, after: Option<AccountId>, limit: usize) -> Result<Vec<DeletedAccount>> {
+    pub async fn deleted_accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: usize,
+    ) -> Result<Vec<DeletedAccount>> {
         let limit = Some(limit.clamp(1, limits::DIRECTORY_PAGE_ITEMS));
         let mut tx = self.shared.database.begin();
         let options = RangeOptions { limit, snapshot: true, ..RangeOptions::default() };

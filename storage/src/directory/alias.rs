@@ -59,10 +59,17 @@ impl Directory {
     }
 
     /// The aliases of a domain in order of their local parts, those after the (folded) `after`.
-    pub async fn aliases(&self, domain: &DomainName, after: Option<&str>, limit: usize) -> Result<Page<Alias>> {
+    pub async fn aliases(
+        &self,
+        domain: &DomainName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Alias>> {
         let id = domain_in(&mut self.shared.database.begin(), domain).await?;
         self.page(key::addresses(id, after), limit, async |_, entry, value| {
-            let AddressRecord::Alias(address, targets) = AddressRecord::decode(value)? else { return Ok(None) };
+            let AddressRecord::Alias(address, targets) = AddressRecord::decode(value)? else {
+                return Ok(None);
+            };
             Ok(Some((key::read_local_part(entry)?, Alias { address, targets })))
         })
         .await

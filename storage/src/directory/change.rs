@@ -73,11 +73,7 @@ pub(super) struct Follower {
 
 impl Follower {
     /// From the latest change on; the cache is empty yet.
-    pub(super) async fn start(
-        database: Database,
-        cache: Cache,
-        version: watch::Sender<u64>,
-    ) -> Result<Self> {
+    pub(super) async fn start(database: Database, cache: Cache, version: watch::Sender<u64>) -> Result<Self> {
         let mut tx = database.begin();
         let seen = latest(&mut tx).await?;
         announce(&version, seen);

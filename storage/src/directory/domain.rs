@@ -135,8 +135,7 @@ impl Directory {
     pub async fn create_alias_domain(&self, name: &DomainName, target: &DomainName) -> Result<AliasDomain> {
         self.change(async |tx| {
             let id = domain_in(tx, target).await?;
-            let options =
-                RangeOptions { limit: Some(limits::FURTHER_NAMES), ..RangeOptions::default() };
+            let options = RangeOptions { limit: Some(limits::FURTHER_NAMES), ..RangeOptions::default() };
             if tx.range(key::further_names(id), options).collect().await?.len() >= limits::FURTHER_NAMES {
                 let most = limits::FURTHER_NAMES;
                 return Err(Error::TooLarge(format!("{target} has {most} further names").into()));
@@ -188,11 +187,13 @@ impl Directory {
 
     /// Ends the record of a deleted domain: nothing of it is left.
     pub async fn forget_deleted_domain(&self, id: DomainId) -> Result<()> {
-        self.shared.database.run(async |tx| {
-            tx.clear(key::deleted_domain(id));
-            Ok(())
-        })
-        .await
+        self.shared
+            .database
+            .run(async |tx| {
+                tx.clear(key::deleted_domain(id));
+                Ok(())
+            })
+            .await
     }
 }
 

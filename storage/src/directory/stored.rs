@@ -3,9 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{
-    Account, Alias, DeletedAccount, DkimAlgorithm, DkimKey, Domain, MailGroup, Settings,
-};
+use super::record::{Account, Alias, DeletedAccount, DkimAlgorithm, DkimKey, Domain, MailGroup, Settings};
 use crate::kv::record::Record;
 use crate::types::{AccountId, Address, DomainId, DomainName, Secret, Timestamp};
 
