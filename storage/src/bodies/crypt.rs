@@ -98,9 +98,9 @@ impl DomainKey {
     /// `Corrupt` where it was wrapped by another key or has been altered.
     pub(super) fn open_body_key(&self, body: BodyId, wrapped: &WrappedKey) -> Result<BodyKey> {
         let mut key = Zeroizing::new([0; KEY_OCTETS]);
-        self.kek()
-            .unwrap(&wrapped.0, &mut key[..])
-            .map_err(|_| Error::Corrupt(format!("key of body {body}: altered, or of another domain").into()))?;
+        self.kek().unwrap(&wrapped.0, &mut key[..]).map_err(|_| {
+            Error::Corrupt(format!("key of body {body}: altered, or of another domain").into())
+        })?;
         Ok(BodyKey::new(body, &key))
     }
 
@@ -126,7 +126,8 @@ impl BodyKey {
     /// Seals what stands in `out` from `start` on, and appends the tag. Each frame number is sealed
     /// once under a body's key: the caller counts.
     pub(super) fn seal(&self, frame: FrameNumber, out: &mut Vec<u8>, start: usize) {
-        let tag = self.key.seal_in_place_separate_tag(frame.nonce(), Aad::from(self.context), &mut out[start..]);
+        let tag =
+            self.key.seal_in_place_separate_tag(frame.nonce(), Aad::from(self.context), &mut out[start..]);
         out.extend_from_slice(tag.expect("a frame is within AES-GCM's bound").as_ref());
     }
 

@@ -142,7 +142,9 @@ async fn check(db: &Database, cluster: &ClusterKey) -> Result<()> {
             return Ok(());
         };
         let opened = cluster.unwrap(NO_DOMAIN, &decode(NO_DOMAIN, &value)?);
-        opened.map(|_| ()).map_err(|_| Error::Invalid("the cluster key is not the one this store was made with".into()))
+        opened
+            .map(|_| ())
+            .map_err(|_| Error::Invalid("the cluster key is not the one this store was made with".into()))
     })
     .await
 }

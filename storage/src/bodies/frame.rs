@@ -115,8 +115,13 @@ pub(super) fn open(key: &BodyKey, frame: FrameNumber, sealed: &[u8], plain_octet
         Some((&RAW, rest)) if rest.len() == plain_octets => Ok(Bytes::from(octets).slice(1..length)),
         Some((&ZSTD, rest)) => {
             let mut plain = vec![0; plain_octets];
-            let written = DECOMPRESSOR.with_borrow_mut(|zstd| zstd.decompress_to_buffer(rest, &mut plain[..]));
-            if written.is_ok_and(|written| written == plain_octets) { Ok(plain.into()) } else { Err(wrong_length()) }
+            let written =
+                DECOMPRESSOR.with_borrow_mut(|zstd| zstd.decompress_to_buffer(rest, &mut plain[..]));
+            if written.is_ok_and(|written| written == plain_octets) {
+                Ok(plain.into())
+            } else {
+                Err(wrong_length())
+            }
         }
         Some((&RAW, _)) => Err(wrong_length()),
         _ => Err(Error::Corrupt(format!("frame {} is of an unknown codec", frame.number).into())),

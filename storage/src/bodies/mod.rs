@@ -4,6 +4,8 @@
 //! `read_many` with `cache` (how it goes out); beneath them `crypt` and `domains` (keys), `frame` (how octets
 //! are sealed), `record`, `segment` and `keys` (stored forms), `objects` (the object store).
 
+#![allow(dead_code)]
+
 mod cache;
 mod config;
 mod crypt;
@@ -18,6 +20,9 @@ mod segment;
 mod stage;
 mod store;
 mod upload;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::BodiesConfig;
 pub use read::Reader;

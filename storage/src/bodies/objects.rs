@@ -141,7 +141,11 @@ impl Objects {
         let path = name.path();
         let read = self.retried(|| self.store.get_ranges(&path, ranges)).await.map_err(sorted)?;
         let whole = |(octets, range): (&Bytes, &Range<u64>)| octets.len() as u64 == range.end - range.start;
-        if read.len() == ranges.len() && read.iter().zip(ranges).all(whole) { Ok(read) } else { Err(cut_short(name)) }
+        if read.len() == ranges.len() && read.iter().zip(ranges).all(whole) {
+            Ok(read)
+        } else {
+            Err(cut_short(name))
+        }
     }
 
     /// The length of an object; `None` if there is none.
@@ -260,7 +264,8 @@ mod tests {
             assert_eq!(ObjectName::of(&name.path()), Some(name));
             assert_eq!(ObjectName::of_key(&name.key()).expect("own key"), name);
         }
-        for foreign in ["bodies/x", "bodies/1", "segments/0/1", "elsewhere/00000000000000000000000000000000"] {
+        for foreign in ["bodies/x", "bodies/1", "segments/0/1", "elsewhere/00000000000000000000000000000000"]
+        {
             assert_eq!(ObjectName::of(&Path::from(foreign)), None);
         }
     }

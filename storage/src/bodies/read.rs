@@ -115,7 +115,8 @@ impl Stored {
     pub(super) fn open_frame(&self, number: u32, sealed: &[u8]) -> Result<Frame> {
         let last = number as usize + 1 == self.header.frames.len();
         let octets = plain_octets(self.header.size, number);
-        frame::open(&self.key, FrameNumber { number, last }, sealed, octets).map(|plain| Frame { plain, last })
+        frame::open(&self.key, FrameNumber { number, last }, sealed, octets)
+            .map(|plain| Frame { plain, last })
     }
 
     /// Where frames lie among the sealed octets.
@@ -134,7 +135,9 @@ impl Stored {
         let mut whole = BytesMut::with_capacity(self.header.size as usize);
         for number in 0..count {
             let range = self.sealed_range(number..number + 1);
-            whole.extend_from_slice(&self.open_frame(number, &sealed[range.start as usize..range.end as usize])?.plain);
+            whole.extend_from_slice(
+                &self.open_frame(number, &sealed[range.start as usize..range.end as usize])?.plain,
+            );
         }
         Ok(whole.freeze())
     }
@@ -249,7 +252,8 @@ impl Cursor {
         }
         let mut until = first + 1;
         while until < self.frames.end
-            && self.stored.starts[until as usize + 1] - self.stored.starts[first as usize] <= BODY_READ_AHEAD_OCTETS
+            && self.stored.starts[until as usize + 1] - self.stored.starts[first as usize]
+                <= BODY_READ_AHEAD_OCTETS
             && !self.bodies.inner.cache.contains(self.id, until)
         {
             until += 1;

@@ -100,7 +100,12 @@ impl Bodies {
     }
 
     /// Reads and opens bodies of one segment, neighbours together.
-    async fn load_packed(&self, segment: SegmentId, mut bodies: Vec<Opened>, outcomes: &mut [Result<Reader>]) {
+    async fn load_packed(
+        &self,
+        segment: SegmentId,
+        mut bodies: Vec<Opened>,
+        outcomes: &mut [Result<Reader>],
+    ) {
         bodies.sort_by_key(|body| range_of(&body.stored).start);
         let ranges = merged(bodies.iter().map(|body| range_of(&body.stored)));
         let read = self.inner.objects.get_ranges(ObjectName::Segment(segment), &ranges).await;

@@ -318,15 +318,17 @@ pub(super) mod tests {
     use super::*;
 
     pub(crate) fn header() -> impl Strategy<Value = Header> {
-        (any::<u64>(), any::<[u8; 32]>(), 0..1_000_000u64, any::<u64>()).prop_map(|(domain, key, size, seed)| {
-            let mut wrapped = [7; WRAPPED_KEY_OCTETS];
-            wrapped[..32].copy_from_slice(&key);
-            let frames = (0..frame_count(size)).map(|number| {
-                let spread = plain_octets(size, number as u32) as u64 + 1;
-                FRAME_OVERHEAD_OCTETS as u32 + (seed % spread) as u32
-            });
-            Header { domain: DomainId(domain), key: WrappedKey(wrapped), size, frames: frames.collect() }
-        })
+        (any::<u64>(), any::<[u8; 32]>(), 0..1_000_000u64, any::<u64>()).prop_map(
+            |(domain, key, size, seed)| {
+                let mut wrapped = [7; WRAPPED_KEY_OCTETS];
+                wrapped[..32].copy_from_slice(&key);
+                let frames = (0..frame_count(size)).map(|number| {
+                    let spread = plain_octets(size, number as u32) as u64 + 1;
+                    FRAME_OVERHEAD_OCTETS as u32 + (seed % spread) as u32
+                });
+                Header { domain: DomainId(domain), key: WrappedKey(wrapped), size, frames: frames.collect() }
+            },
+        )
     }
 
     pub(crate) fn owner() -> impl Strategy<Value = Owner> {

@@ -123,7 +123,13 @@ impl Builder {
     }
 
     /// Adds a body whose sealed octets come in `parts`.
-    pub(super) fn push(&mut self, id: BodyId, header: Header, owners: Vec<Owner>, parts: &[Bytes]) -> Result<()> {
+    pub(super) fn push(
+        &mut self,
+        id: BodyId,
+        header: Header,
+        owners: Vec<Owner>,
+        parts: &[Bytes],
+    ) -> Result<()> {
         let offset = self.octets.len() as u64;
         for part in parts {
             self.octets.extend_from_slice(part);

@@ -292,7 +292,9 @@ impl Staged {
             let intent = ObjectName::Body(self.id).key();
             match tx.get(&intent).await? {
                 Some(value) if Upload::decode(&value)? == Upload::Intended => tx.clear(intent),
-                _ => return Err(Error::Unavailable("the body's upload took too long and was given up".into())),
+                _ => {
+                    return Err(Error::Unavailable("the body's upload took too long and was given up".into()));
+                }
             }
         }
         tx.set(key, self.record.clone());
