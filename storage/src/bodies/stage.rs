@@ -145,13 +145,10 @@ impl Writer {
                 Ok(())
             })
             .await?;
-        self.sink = if inner.objects.is_away() {
-            Sink::Pieces(0)
-        } else if inner.domains.copy_to(&inner.objects, self.domain).await.is_err() {
-            Sink::Pieces(0)
-        } else {
-            Sink::Object(upload)
-        };
+        // Its domain's key goes there first: a body alone could not be recovered from there.
+        let away =
+            inner.objects.is_away() || inner.domains.copy_to(&inner.objects, self.domain).await.is_err();
+        self.sink = if away { Sink::Pieces(0) } else { Sink::Object(upload) };
         Ok(())
     }
 
@@ -293,7 +290,9 @@ impl Staged {
             match tx.get(&intent).await? {
                 Some(value) if Upload::decode(&value)? == Upload::Intended => tx.clear(intent),
                 _ => {
-                    return Err(Error::Unavailable("the body's upload took too long and was given up".into()));
+                    return Err(Error::Unavailable(
+                        "the body's upload took too long and was given up".into(),
+                    ));
                 }
             }
         }
