@@ -2,6 +2,29 @@
 
 use std::time::Duration;
 
+// Mail store.
+
+/// Longest mailbox name, in octets. Fits a key many times over and a LIST line comfortably.
+pub const MAILBOX_NAME_OCTETS: usize = 1_000;
+/// Deepest mailbox name, in levels. People use three; a bound keeps "create makes superiors" small.
+pub const MAILBOX_NAME_LEVELS: usize = 32;
+/// Most mailboxes of an account: a rename of all of them still fits one transaction.
+pub const MAILBOXES_PER_ACCOUNT: usize = 5_000;
+/// Most subscriptions of an account, names without a mailbox among them.
+pub const SUBSCRIPTIONS_PER_ACCOUNT: usize = 10_000;
+/// Most keywords of a mailbox. Their table is one value.
+pub const KEYWORDS_PER_MAILBOX: usize = 1_000;
+/// Most octets of a mailbox's keywords together, so that their table fits a value.
+pub const KEYWORDS_OCTETS: usize = 80_000;
+/// Longest summary kept beside a message, in octets; what is longer is derived from the body (design §3).
+pub const SUMMARY_OCTETS: usize = 64 * 1024;
+/// Longest per-recipient header prefix, in octets. Kept in the summary's value.
+pub const PREFIX_OCTETS: usize = 16 * 1024;
+/// Most messages in one chunk of a snapshot: what a change of one message copies (16 octets each).
+pub const SNAPSHOT_CHUNK_MESSAGES: usize = 512;
+
+// Transactions.
+
 /// Longest key, in octets. FoundationDB's own bound.
 pub const KEY_OCTETS: usize = 10_000;
 /// Longest value, in octets. FoundationDB's own bound.
