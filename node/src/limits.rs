@@ -1,8 +1,8 @@
 //! The bounds of this floor: the number, its unit, and why it is what it is.
 
 /// Longest POP3 line in octets, without its line end. RFC 2449 §4 asks for 255; a base64 response to
-/// AUTH may hold a login and a password of some kilobytes.
-pub const POP3_LINE_OCTETS: usize = 4096;
+/// AUTH may be as long as four thirds of `SASL_RESPONSE_OCTETS` of the gateway.
+pub const POP3_LINE_OCTETS: usize = 6 * 1024;
 
 /// Lines that are no valid command, in one POP3 session, before it is closed: a client makes few
 /// mistakes, a scanner thousands.

@@ -101,7 +101,11 @@ impl Player {
         if self.removal.is_ok() {
             self.messages.retain(|(uid, _)| !deleted.contains(*uid));
         }
-        self.session.updated(self.removal.as_ref().map(|()| ()), &mut self.output);
+        let removal = match &self.removal {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.session.updated(removal, &mut self.output);
         self.close();
     }
 

@@ -2,6 +2,7 @@
 //! possible (RFC 2595 §4). The ways to log in are named only where the password would be protected.
 
 use bytes::BytesMut;
+use sterna_gateway::login::sasl::Mechanism;
 
 use crate::pop3::codec::{ok, terminate};
 use crate::pop3::session::{Session, Step};
@@ -11,7 +12,12 @@ pub(super) fn capa(session: &Session, output: &mut BytesMut) -> Step {
     output
         .extend_from_slice(b"TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n");
     if session.may_log_in() {
-        output.extend_from_slice(b"USER\r\nSASL PLAIN LOGIN\r\n");
+        output.extend_from_slice(b"USER\r\nSASL");
+        for mechanism in Mechanism::ALL {
+            output.extend_from_slice(b" ");
+            output.extend_from_slice(mechanism.as_str().as_bytes());
+        }
+        output.extend_from_slice(b"\r\n");
     }
     if session.may_start_tls() {
         output.extend_from_slice(b"STLS\r\n");

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{capa, dele, list, noop, pass, quit, retr, rset, stat, stls, user};
+use super::{auth, capa, dele, list, noop, pass, quit, retr, rset, stat, stls, user};
 use crate::pop3::codec::{Command, err};
 use crate::pop3::maildrop::NoMessage;
 use crate::pop3::session::{ListingKind, Session, State, Step};
@@ -23,6 +23,10 @@ pub(in crate::pop3) fn run(session: &mut Session, command: Command<'_>, output: 
 /// The commands of the AUTHORIZATION state.
 fn authorize(session: &mut Session, command: Command<'_>, output: &mut BytesMut) -> Step {
     match command {
+        Command::Mechanisms => auth::mechanisms(session, output),
+        Command::Auth { mechanism, initial_response } => {
+            auth::auth(session, mechanism, initial_response, output)
+        }
         Command::Stls => stls::stls(session, output),
         Command::User(name) => user::user(session, name, output),
         Command::Pass(password) => pass::pass(session, password, output),

@@ -1,5 +1,6 @@
 //! What each command does: one file each, RFC grammar in its doc.
 
+mod auth;
 mod capa;
 mod dele;
 mod dispatch;
@@ -13,6 +14,7 @@ mod stat;
 mod stls;
 mod user;
 
+pub(super) use auth::respond;
 pub(super) use dispatch::run;
 pub(super) use list::next_part;
 pub(super) use pass::{opened, refusal};

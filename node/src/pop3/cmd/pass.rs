@@ -1,11 +1,12 @@
 //! `PASS string` (RFC 1939 §7), and what becomes of any login.
 
 use bytes::BytesMut;
+use sterna_gateway::login::sasl::Credentials;
 use sterna_storage::types::Secret;
 
 use crate::pop3::codec::{ResponseCode, err, ok};
 use crate::pop3::maildrop::Maildrop;
-use crate::pop3::session::{Credentials, LoginRefusal, Session, State, Step};
+use crate::pop3::session::{LoginRefusal, Session, State, Step};
 
 pub(super) fn pass(session: &mut Session, password: &str, output: &mut BytesMut) -> Step {
     let State::Authorization { user } = &mut session.state else {
@@ -16,7 +17,8 @@ pub(super) fn pass(session: &mut Session, password: &str, output: &mut BytesMut)
         None => session.error("USER comes first", output),
         Some(login) => {
             session.state = State::LoggingIn;
-            Step::LogIn(Credentials { login, password: Secret::new(password.to_owned()) })
+            let password = Secret::new(password.to_owned());
+            Step::LogIn(Credentials { authorization_id: None, login, password })
         }
     }
 }

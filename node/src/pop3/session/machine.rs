@@ -1,6 +1,7 @@
 //! The state machine: lines in, replies and steps out.
 
 use bytes::BytesMut;
+use sterna_gateway::login::sasl::Exchange;
 use sterna_storage::Error;
 
 use super::step::{Listing, LoginRefusal, Retrieval, Step};
@@ -38,6 +39,8 @@ pub(in crate::pop3) enum State {
     Authorization {
         user: Option<String>,
     },
+    /// An AUTH under way.
+    Authenticating(Exchange),
     /// The answer to [`Step::LogIn`] is owed.
     LoggingIn,
     Transaction(Maildrop),
@@ -57,8 +60,12 @@ impl Session {
     /// Takes one line. Not to be called while the answer to [`Step::LogIn`] or [`Step::Update`] is owed.
     pub fn handle(&mut self, line: &Line, output: &mut BytesMut) -> Step {
         let Line::Complete(line) = line else {
+            self.give_up_exchange();
             return self.error("line too long", output);
         };
+        if matches!(self.state, State::Authenticating(_)) {
+            return cmd::respond(self, line, output);
+        }
         match Command::parse(line) {
             Ok(command) => cmd::run(self, command, output),
             Err(error) => self.error(error, output),
@@ -106,6 +113,13 @@ impl Session {
     /// The reply to QUIT after [`Step::Update`]; then the connection is closed.
     pub fn updated(&self, result: Result<(), &Error>, output: &mut BytesMut) {
         cmd::updated(self, result, output);
+    }
+
+    /// Back from an AUTH under way, if there is one.
+    fn give_up_exchange(&mut self) {
+        if matches!(self.state, State::Authenticating(_)) {
+            self.state = State::Authorization { user: None };
+        }
     }
 
     /// Whether a password may be sent here.

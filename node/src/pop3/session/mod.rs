@@ -6,4 +6,4 @@ mod step;
 pub(in crate::pop3) use machine::State;
 pub use machine::{Facts, Session};
 pub(in crate::pop3) use step::ListingKind;
-pub use step::{Credentials, Listing, LoginRefusal, Retrieval, Step};
+pub use step::{Listing, LoginRefusal, Retrieval, Step};

@@ -1,6 +1,7 @@
 //! What a session asks of its driver, and what the driver may answer.
 
-use sterna_storage::types::{Secret, Uid, UidSet};
+use sterna_gateway::login::sasl::Credentials;
+use sterna_storage::types::{Uid, UidSet};
 
 /// What the driver does next. Replies are in the output already and are written out when the driver
 /// has no further line, or before anything that takes time.
@@ -23,15 +24,6 @@ pub enum Step {
     Update(UidSet),
     /// Write the output and close.
     Close,
-}
-
-/// A login to check.
-#[derive(Debug)]
-pub struct Credentials {
-    /// The name as the client gave it.
-    pub login: String,
-    /// The password as the client gave it.
-    pub password: Secret<String>,
 }
 
 /// Why the maildrop was not opened.
