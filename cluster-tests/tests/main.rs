@@ -1,0 +1,3 @@
+//! The real binary under real clients.
+
+mod restart;
