@@ -2,6 +2,29 @@
 
 use std::time::Duration;
 
+// Mail store.
+
+/// Longest mailbox name, in octets. Fits a key many times over and a LIST line comfortably.
+pub const MAILBOX_NAME_OCTETS: usize = 1_000;
+/// Deepest mailbox name, in levels. People use three; a bound keeps "create makes superiors" small.
+pub const MAILBOX_NAME_LEVELS: usize = 32;
+/// Most mailboxes of an account: a rename of all of them still fits one transaction.
+pub const MAILBOXES_PER_ACCOUNT: usize = 5_000;
+/// Most subscriptions of an account, names without a mailbox among them.
+pub const SUBSCRIPTIONS_PER_ACCOUNT: usize = 10_000;
+/// Most keywords of a mailbox. Their table is one value.
+pub const KEYWORDS_PER_MAILBOX: usize = 1_000;
+/// Most octets of a mailbox's keywords together, so that their table fits a value.
+pub const KEYWORDS_OCTETS: usize = 80_000;
+/// Longest summary kept beside a message, in octets; what is longer is derived from the body (design §3).
+pub const SUMMARY_OCTETS: usize = 64 * 1024;
+/// Longest per-recipient header prefix, in octets. Kept in the summary's value.
+pub const PREFIX_OCTETS: usize = 16 * 1024;
+/// Most messages in one chunk of a snapshot: what a change of one message copies (16 octets each).
+pub const SNAPSHOT_CHUNK_MESSAGES: usize = 512;
+
+// Transactions.
+
 /// Longest key, in octets. FoundationDB's own bound.
 pub const KEY_OCTETS: usize = 10_000;
 /// Longest value, in octets. FoundationDB's own bound.
@@ -56,3 +79,30 @@ pub const ACCOUNT_NAME_OCTETS: usize = 1000;
 pub const DKIM_KEYS: usize = 8;
 /// Most further names of one domain: they are all removed with it in one transaction.
 pub const FURTHER_NAMES: usize = 1000;
+/// Longest body, in octets: its frame table must fit a value (3 octets for each 64 KiB frame).
+pub const BODY_OCTETS: u64 = 1 << 30;
+/// Octets of a staged body in one value: with its record beside it, below [`VALUE_OCTETS`].
+pub const BODY_PIECE_OCTETS: usize = 90_000;
+/// Most owners of one body that a segment's footer lists; recovery from the bucket needs one.
+pub const BODY_OWNERS_LISTED: usize = 1000;
+/// Most bodies in one segment: bounds its footer, and the transactions that point at it.
+pub const SEGMENT_ENTRIES: usize = 8192;
+/// Longest footer of a segment, in octets, that is read back: far above what is ever written.
+pub const SEGMENT_FOOTER_OCTETS: usize = 64 << 20;
+/// Most pieces of a long body in one transaction: below 1 MB, as transactions should be.
+pub const BODY_PIECES_TOGETHER: usize = 10;
+/// For how long the object of an upload that was given up is deleted again and again: a request that timed
+/// out may still land.
+pub const UPLOAD_TIDIED: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most domains' keys that are held open; each costs some 100 octets.
+pub const DOMAIN_KEYS_CACHED: u64 = 10_000;
+/// Most sealed octets that one request of a body reader asks for.
+pub const BODY_READ_AHEAD_OCTETS: u64 = 512 * 1024;
+/// Most bodies that are opened together; their records are read in one transaction.
+pub const BODIES_TOGETHER: usize = 256;
+/// Most octets of bodies that are held loaded for one reader of many.
+pub const BODIES_TOGETHER_OCTETS: u64 = 4 << 20;
+/// Longest body that is loaded together with others, in sealed octets; a longer one streams by itself.
+pub const BODY_LOADED_OCTETS: u64 = 128 * 1024;
+/// Bodies of one segment that lie no further apart than this are read in one go.
+pub const SEGMENT_GAP_OCTETS: u64 = 32 * 1024;

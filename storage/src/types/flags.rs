@@ -62,6 +62,16 @@ impl SystemFlags {
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// The set as one octet: the stored form. Only the low five bits are ever set.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From the stored form; bits that name no flag are dropped.
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits & 31)
+    }
 }
 
 /// A keyword: an IMAP `atom` of at most [`Keyword::MAX_OCTETS`] octets. Compared without regard to

@@ -67,14 +67,21 @@ impl fmt::Display for Uid {
     }
 }
 
-/// A sealed body. Random, so that its object's name is unique without asking anyone.
+/// A sealed body. Unique without asking anyone: the milliseconds of its arrival, then 80 random bits, so that
+/// bodies that arrive together lie together, and are read together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BodyId(pub [u8; 16]);
 
 impl BodyId {
-    /// A new one.
+    /// A new one for a body that arrives at `now`.
+    pub fn new(now: Timestamp) -> Self {
+        let time = (now.as_millis().max(0) as u128) << 80;
+        Self((time | rand::random::<u128>() >> 48).to_be_bytes())
+    }
+
+    /// A new one for a body that arrives now.
     pub fn random() -> Self {
-        Self(rand::random())
+        Self::new(Timestamp::now())
     }
 }
 

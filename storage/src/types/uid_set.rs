@@ -82,8 +82,14 @@ impl UidSet {
 impl FromIterator<Uid> for UidSet {
     fn from_iter<I: IntoIterator<Item = Uid>>(uids: I) -> Self {
         let mut set = Self::new();
-        uids.into_iter().for_each(|uid| set.insert(uid));
+        set.extend(uids);
         set
+    }
+}
+
+impl Extend<Uid> for UidSet {
+    fn extend<I: IntoIterator<Item = Uid>>(&mut self, uids: I) {
+        uids.into_iter().for_each(|uid| self.insert(uid));
     }
 }
 

@@ -1,0 +1,98 @@
+//! The body store as a whole, on real engines and a real folder.
+
+mod read_write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use tempfile::TempDir;
+
+use super::{Bodies, BodiesConfig, Owner, Reader, Staged};
+use crate::kv::{Database, Memory};
+use crate::types::{AccountId, BodyId, DomainId, MailboxId, Secret, Uid};
+
+pub(super) const DOMAIN: DomainId = DomainId(1);
+
+/// A body store whose parts the test can reach.
+pub(super) struct House {
+    pub(super) bodies: Bodies,
+    pub(super) db: Database,
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) folder: TempDir,
+}
+
+/// Settings under which nothing waits.
+pub(super) fn config() -> BodiesConfig {
+    BodiesConfig {
+        part_octets: 1 << 20,
+        patience: Duration::ZERO,
+        grace: Duration::ZERO,
+        upload_life: Duration::ZERO,
+        ..BodiesConfig::default()
+    }
+}
+
+impl House {
+    pub(super) async fn new() -> Self {
+        Self::with(config()).await
+    }
+
+    pub(super) async fn with(config: BodiesConfig) -> Self {
+        let db = Database::new(Memory::new());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let objects = Bodies::local_folder(folder.path().join("objects")).await.expect("a folder");
+        let bodies = Self::open(&db, &objects, config).await;
+        Self { bodies, db, objects, folder }
+    }
+
+    /// The same stores opened anew, with nothing cached.
+    pub(super) async fn reopened(&self) -> Bodies {
+        Self::open(&self.db, &self.objects, config()).await
+    }
+
+    async fn open(db: &Database, objects: &Arc<dyn ObjectStore>, config: BodiesConfig) -> Bodies {
+        let key = Secret::new([42; 32]);
+        Bodies::open(db.clone(), objects.clone(), key, config).await.expect("opens")
+    }
+
+    pub(super) async fn commit(&self, staged: &Staged, owner: Owner) -> crate::Result<()> {
+        self.db.run(async |tx| staged.commit_into(tx, owner).await).await
+    }
+
+    /// Writes and commits a body.
+    pub(super) async fn put(&self, octets: &[u8], owner: Owner) -> BodyId {
+        let staged = self.bodies.write(DOMAIN, octets).await.expect("taken in");
+        self.commit(&staged, owner).await.expect("committed");
+        staged.id
+    }
+
+    pub(super) async fn drop_reference(&self, id: BodyId, owner: Owner) {
+        let dropped = self.db.run(async |tx| {
+            self.bodies.drop_reference(tx, id, owner);
+            Ok(())
+        });
+        dropped.await.expect("committed");
+    }
+}
+
+pub(super) fn owner(uid: u32) -> Owner {
+    let uid = Uid::new(uid).expect("not 0");
+    Owner::Message { account: AccountId(1), mailbox: MailboxId(1), uid }
+}
+
+/// Octets that do not compress, the same for the same seed.
+pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut octets = vec![0; length];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_be_bytes());
+    hasher.finalize_xof().fill(&mut octets);
+    octets
+}
+
+pub(super) async fn read_whole(reader: &Reader) -> crate::Result<Vec<u8>> {
+    let chunks: Vec<Bytes> = reader.read(0..u64::MAX).try_collect().await?;
+    Ok(chunks.concat())
+}

@@ -1,0 +1,153 @@
+//! One object being written as it comes: whole if it fits one part, else in parts, of which one is on its
+//! way while the next one fills.
+
+use bytes::Bytes;
+use object_store::{MultipartUpload, PutPayload};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+
+use super::objects::ObjectName;
+use super::record::Upload;
+use super::segment::{Entry, MARK, encode_footer};
+use super::store::Bodies;
+use crate::limits::UPLOAD_TIDIED;
+use crate::types::Timestamp;
+use crate::{Error, Result};
+
+/// A part on its way.
+type Sent = JoinHandle<object_store::Result<()>>;
+
+/// Dropped before its end, it is aborted, and its intent says so.
+pub(super) struct ObjectUpload {
+    bodies: Bodies,
+    name: ObjectName,
+    parts: Option<Box<dyn MultipartUpload>>,
+    sent: Option<Sent>,
+    _memory: OwnedSemaphorePermit,
+}
+
+impl ObjectUpload {
+    /// Waits for the memory that an upload takes: `Overloaded` past the configured patience.
+    pub(super) async fn begin(bodies: Bodies, name: ObjectName) -> Result<Self> {
+        let config = &bodies.inner.config;
+        let octets = u32::try_from(config.part_octets * 2).unwrap_or(u32::MAX);
+        let wanted = bodies.inner.upload_memory.clone().acquire_many_owned(octets);
+        let memory = match tokio::time::timeout(config.patience, wanted).await {
+            Ok(Ok(memory)) => memory,
+            Ok(Err(_)) => return Err(Error::Closed),
+            Err(_) => return Err(Error::Overloaded("too many long bodies are being written".into())),
+        };
+        Ok(Self { bodies, name, parts: None, sent: None, _memory: memory })
+    }
+
+    /// Whether anything was sent that cannot be sent again.
+    pub(super) fn has_begun(&self) -> bool {
+        self.parts.is_some()
+    }
+
+    /// Sends what is enough for parts, and leaves the rest. Before the upload has begun, `sealed` is left
+    /// whole on errors.
+    pub(super) async fn push(&mut self, sealed: &mut Vec<u8>) -> Result<()> {
+        let part = self.bodies.inner.config.part_octets;
+        if self.parts.is_none() {
+            let first = part.saturating_sub(MARK.len()).max(1);
+            if sealed.len() < first {
+                return Ok(());
+            }
+            self.send_first(sealed, first).await?;
+        }
+        while sealed.len() >= part {
+            let rest = sealed.split_off(part);
+            let full = std::mem::replace(sealed, rest);
+            self.send(PutPayload::from(full)).await?;
+        }
+        Ok(())
+    }
+
+    /// The first part is waited for: while it is at hand, the body can still go elsewhere.
+    async fn send_first(&mut self, sealed: &mut Vec<u8>, first: usize) -> Result<()> {
+        let objects = &self.bodies.inner.objects;
+        let mut parts = objects.put_multipart(self.name).await?;
+        let head = Bytes::copy_from_slice(&sealed[..first]);
+        let payload = PutPayload::from_iter([Bytes::from_static(MARK), head]);
+        if let Err(error) = objects.written(parts.put_part(payload).await) {
+            abort(parts).await;
+            return Err(error);
+        }
+        sealed.drain(..first);
+        self.parts = Some(parts);
+        Ok(())
+    }
+
+    async fn send(&mut self, payload: PutPayload) -> Result<()> {
+        self.wait_sent().await?;
+        let parts = self.parts.as_mut().expect("the upload has begun");
+        self.sent = Some(tokio::spawn(parts.put_part(payload)));
+        Ok(())
+    }
+
+    async fn wait_sent(&mut self) -> Result<()> {
+        let Some(sent) = self.sent.take() else { return Ok(()) };
+        let outcome = sent.await.unwrap_or_else(|error| Err(error.into()));
+        self.bodies.inner.objects.written(outcome)
+    }
+
+    /// Sends the rest and the footer; the object is durable when this returns.
+    pub(super) async fn finish(&mut self, sealed: &mut Vec<u8>, entry: &Entry) -> Result<()> {
+        let footer = Bytes::from(encode_footer(std::iter::once(entry)));
+        let objects = self.bodies.clone();
+        let objects = &objects.inner.objects;
+        if self.parts.is_none() {
+            let whole = Bytes::copy_from_slice(sealed);
+            let payload = PutPayload::from_iter([Bytes::from_static(MARK), whole, footer]);
+            return objects.put(self.name, payload).await;
+        }
+        let rest = Bytes::from(std::mem::take(sealed));
+        self.send(PutPayload::from_iter([rest, footer])).await?;
+        self.wait_sent().await?;
+        let parts = self.parts.as_mut().expect("the upload has begun");
+        objects.written(parts.complete().await)?;
+        self.parts = None;
+        Ok(())
+    }
+}
+
+async fn abort(mut parts: Box<dyn MultipartUpload>) {
+    if let Err(error) = parts.abort().await {
+        tracing::debug!(%error, "aborting an upload failed; the collector deletes what is left of it");
+    }
+}
+
+impl Drop for ObjectUpload {
+    fn drop(&mut self) {
+        let Some(parts) = self.parts.take() else { return };
+        let (bodies, name, sent) = (self.bodies.clone(), self.name, self.sent.take());
+        // Outside a runtime nobody is left to do it: the collector gives the intent up after its time.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if let Some(sent) = sent {
+                sent.abort();
+            }
+            abort(parts).await;
+            if let Err(error) = bodies.abandon(name).await {
+                tracing::debug!(%error, "the collector gives the upload up after its time");
+            }
+        });
+    }
+}
+
+impl Bodies {
+    /// Gives an upload up that is still an intent: the collector deletes its object.
+    pub(super) async fn abandon(&self, name: ObjectName) -> Result<()> {
+        let until = Timestamp::now().plus(UPLOAD_TIDIED).as_millis();
+        let run = self.inner.db.run(async |tx| {
+            if let Some(value) = tx.get(&name.key()).await?
+                && Upload::decode(&value)? == Upload::Intended
+            {
+                tx.set(name.key(), Upload::Abandoned(until).encode());
+            }
+            Ok(())
+        });
+        run.await
+    }
+}
