@@ -228,3 +228,158 @@ fn unavailable(error: sterna_storage::Error) -> LoginError {
     tracing::warn!(%error, "the directory cannot be read");
     LoginError::Unavailable
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use sterna_storage::directory::{NewAccount, NewDomain};
+    use sterna_storage::kv::{Database, Memory};
+
+    use super::*;
+
+    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+    struct Fixture {
+        directory: Directory,
+        authenticator: Authenticator,
+        ann: Arc<Account>,
+    }
+
+    impl Fixture {
+        /// With ann@a.example, whose password is `right`.
+        async fn new() -> Self {
+            let directory = Directory::open(Database::new(Memory::new())).await.expect("opens");
+            let config = LoginConfig { hash_memory_kib: 64, hash_passes: 1, ..LoginConfig::default() };
+            let authenticator = Authenticator::new(directory.clone(), &config).expect("valid costs");
+            let domain = "a.example".parse().expect("name");
+            directory.create_domain(NewDomain::named(domain)).await.expect("made");
+            let hash = authenticator.passwords().hash("right").await.expect("hashes");
+            let address = "ann@a.example".parse().expect("address");
+            let new = NewAccount { password_hash: Some(hash), ..NewAccount::at(address) };
+            let ann = directory.create_account(new, |_, _| {}).await.expect("made");
+            Self { directory, authenticator, ann }
+        }
+
+        async fn login(&self, login: &str, password: &str, source: IpAddr) -> Result<(), LoginError> {
+            let password = Secret::new(password.to_owned());
+            self.authenticator.verify(login, &password, source).await.map(|account| {
+                assert_eq!(account.id, self.ann.id);
+            })
+        }
+
+        async fn update(&self, update: impl Fn(&mut Account) + Send + Sync) {
+            let update = |account: &mut Account| {
+                update(account);
+                Ok(())
+            };
+            self.directory.update_account(self.ann.id, update).await.expect("updated");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_right_password_logs_in_and_nothing_else_does() {
+        let fixture = Fixture::new().await;
+        for login in ["ann", "ann@a.example", "ANN@A.example"] {
+            assert_eq!(fixture.login(login, "right", HOME).await, Ok(()), "{login}");
+        }
+        for (login, password) in
+            [("ann", "Right"), ("bob", "right"), ("ann@b.example", "right"), ("", "right"), ("ann", "")]
+        {
+            let refused = fixture.login(login, password, HOME).await;
+            assert_eq!(refused, Err(LoginError::Invalid), "{login} {password}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_sixth_wrong_password_meets_a_lock_even_if_it_is_right() {
+        let fixture = Fixture::new().await;
+        for login in ["ann", "nobody"] {
+            for wrong in 0..5 {
+                let refused = fixture.login(login, &wrong.to_string(), HOME).await;
+                assert_eq!(refused, Err(LoginError::Invalid));
+            }
+            let refused = fixture.login(login, "right", HOME).await;
+            assert!(matches!(refused, Err(LoginError::Locked { .. })), "{login}: {refused:?}");
+        }
+        assert_eq!(fixture.login("ann", "right", ELSEWHERE).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_client_with_an_old_password_locks_nobody_out() {
+        let fixture = Fixture::new().await;
+        for _ in 0..30 {
+            assert_eq!(fixture.login("ann", "old", HOME).await, Err(LoginError::Invalid));
+        }
+        assert_eq!(fixture.login("ann", "right", HOME).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_changed_password_is_in_force_at_once() {
+        let fixture = Fixture::new().await;
+        assert_eq!(fixture.login("ann", "right", HOME).await, Ok(()));
+        assert_eq!(fixture.login("ann", "new", HOME).await, Err(LoginError::Invalid));
+        let hash = fixture.authenticator.passwords().hash("new").await.expect("hashes");
+        fixture.update(|account| account.password_hash = Some(hash.clone())).await;
+        assert_eq!(fixture.login("ann", "right", HOME).await, Err(LoginError::Invalid));
+        assert_eq!(fixture.login("ann", "new", HOME).await, Ok(()));
+        fixture.update(|account| account.password_hash = None).await;
+        assert_eq!(fixture.login("ann", "new", HOME).await, Err(LoginError::Invalid));
+    }
+
+    #[tokio::test]
+    async fn disabled_is_told_to_the_owner_only() {
+        let fixture = Fixture::new().await;
+        assert_eq!(fixture.login("ann", "right", HOME).await, Ok(()));
+        fixture.update(|account| account.enabled = false).await;
+        assert_eq!(fixture.login("ann", "wrong", HOME).await, Err(LoginError::Invalid));
+        assert_eq!(fixture.login("ann", "right", HOME).await, Err(LoginError::Disabled));
+    }
+
+    #[tokio::test]
+    async fn many_connections_of_one_client_are_one_check() {
+        let fixture = Fixture::new().await;
+        let logins = (0..50).map(|_| fixture.login("ann", "right", HOME));
+        let results = futures::future::join_all(logins).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        let guesses: Vec<String> = (0..50).map(|guess| guess.to_string()).collect();
+        let logins = guesses.iter().map(|guess| fixture.login("ann", guess, ELSEWHERE));
+        let results = futures::future::join_all(logins).await;
+        let looked_at = results.iter().filter(|result| **result == Err(LoginError::Invalid)).count();
+        assert_eq!(looked_at, limits::LOGIN_FAILURES);
+    }
+
+    #[tokio::test]
+    async fn a_check_counts_although_its_caller_left() {
+        let fixture = Fixture::new().await;
+        for wrong in 0..5 {
+            let password = wrong.to_string();
+            let login = fixture.login("ann", &password, HOME);
+            // The caller leaves as soon as the try has begun.
+            let _ = futures::poll!(Box::pin(login));
+        }
+        let mut refused = fixture.login("ann", "right", HOME).await;
+        while refused == Err(LoginError::Locked { retry_after: Duration::from_secs(1) }) {
+            tokio::task::yield_now().await; // the checks are under way
+            refused = fixture.login("ann", "right", HOME).await;
+        }
+        assert!(matches!(refused, Err(LoginError::Locked { .. })), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_acts_as_another() {
+        let fixture = Fixture::new().await;
+        let as_whom = async |whom: Option<&str>| {
+            let credentials = Credentials {
+                authorization_id: whom.map(str::to_owned),
+                login: "ann".into(),
+                password: Secret::new("right".into()),
+            };
+            fixture.authenticator.authenticate(&credentials, HOME).await.map(|account| account.id)
+        };
+        assert_eq!(as_whom(None).await, Ok(fixture.ann.id));
+        assert_eq!(as_whom(Some("ann@a.example")).await, Ok(fixture.ann.id));
+        assert_eq!(as_whom(Some("bob@a.example")).await, Err(LoginError::Invalid));
+    }
+}
