@@ -351,3 +351,6 @@ fn become_opaque(part: &mut Part<'_>) {
     part.media_type = Cow::Borrowed(b"application");
     part.media_subtype = Cow::Borrowed(b"octet-stream");
 }
+
+#[cfg(test)]
+mod tests;
