@@ -75,3 +75,8 @@ pub const FAILING_PAIRS: usize = 200_000;
 pub const FAILING_SOURCES: usize = 100_000;
 /// Most (account, source) pairs with a success that are remembered.
 pub const KNOWN_SOURCES: usize = 200_000;
+
+/// Received fields above which a message goes in circles (RFC 5321 §6.3 asks for at least 100).
+pub const HOPS: usize = 100;
+/// Domains whose signing keys are kept ready; each costs a few kilobytes.
+pub const DKIM_SIGNERS: u64 = 1_000;

@@ -1,20 +1,29 @@
 //! What a message is made of: structure, summary, trace headers, submission fix-ups, reports.
 //! Everything here works on octets in memory and knows no socket and no storage.
-//!
-//! In reading order:
 
+// A header and its fields.
 pub mod address;
-pub mod charset;
-mod codec;
-pub mod decode;
+pub mod date;
 pub mod envelope;
 pub mod header;
 pub mod parameter;
+
+// The MIME tree, and what is kept of it.
+mod codec;
 mod parse;
-pub mod preview;
+mod preview;
 pub mod section;
 pub mod structure;
 pub mod summary;
+
+// What the octets of a part stand for.
+pub mod charset;
+pub mod decode;
+
+// What a server writes into a message.
+pub mod dkim;
+pub mod submission;
+pub mod trace;
 
 pub use envelope::Envelope;
 pub use section::Section;
