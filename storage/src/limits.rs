@@ -106,3 +106,15 @@ pub const BODIES_TOGETHER_OCTETS: u64 = 4 << 20;
 pub const BODY_LOADED_OCTETS: u64 = 128 * 1024;
 /// Bodies of one segment that lie no further apart than this are read in one go.
 pub const SEGMENT_GAP_OCTETS: u64 = 32 * 1024;
+/// Longest payload of a queue entry, in octets: some 10,000 recipients with their state.
+pub const QUEUE_PAYLOAD_OCTETS: usize = 2 << 20;
+/// Octets of a queue payload in one value.
+pub const QUEUE_PIECE_OCTETS: usize = 90_000;
+/// Most queue entries that one transaction claims or frees; with their payloads read, not written.
+pub const QUEUE_CLAIMED_TOGETHER: usize = 16;
+/// Most queue entries in one page of a listing.
+pub const QUEUE_LISTED_TOGETHER: usize = 1000;
+/// Octets of payloads after which a page of a listing ends.
+pub const QUEUE_LISTED_OCTETS: usize = 4 << 20;
+/// Longest sleep of a queue worker: after it the queue is looked at, whatever the watches told.
+pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(30);
