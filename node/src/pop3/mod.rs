@@ -2,6 +2,7 @@
 //! and AUTH (RFC 5034). It reads INBOX and changes nothing but what was deleted, and that at QUIT.
 
 pub mod codec;
+pub mod lock;
 pub mod maildrop;
 pub mod session;
 
