@@ -78,5 +78,8 @@ pub const KNOWN_SOURCES: usize = 200_000;
 
 /// Received fields above which a message goes in circles (RFC 5321 §6.3 asks for at least 100).
 pub const HOPS: usize = 100;
+/// Largest message that goes back whole in a delivery status notification, in octets: it stands in memory
+/// while the notification is written. Of a larger one the header goes back.
+pub const DSN_RETURN_OCTETS: usize = 1 << 20;
 /// Domains whose signing keys are kept ready; each costs a few kilobytes.
 pub const DKIM_SIGNERS: u64 = 1_000;

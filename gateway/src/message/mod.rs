@@ -19,9 +19,12 @@ pub mod summary;
 // What the octets of a part stand for.
 pub mod charset;
 pub mod decode;
+pub mod encoded_word;
+pub mod search;
 
 // What a server writes into a message.
 pub mod dkim;
+pub mod dsn;
 pub mod submission;
 pub mod trace;
 
