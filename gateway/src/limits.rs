@@ -83,3 +83,50 @@ pub const HOPS: usize = 100;
 pub const DSN_RETURN_OCTETS: usize = 1 << 20;
 /// Domains whose signing keys are kept ready; each costs a few kilobytes.
 pub const DKIM_SIGNERS: u64 = 1_000;
+
+/// Longest line of another server's reply, in octets: RFC 5321 §4.5.3.1.5 says 512, some write more.
+pub const PEER_REPLY_LINE_OCTETS: usize = 4096;
+/// Longest reply of another server, all its lines, in octets: it is kept for reports.
+pub const PEER_REPLY_OCTETS: usize = 16 * 1024;
+
+/// Longest command line of an SMTP client, in octets without CRLF: RFC 5321 §4.5.3.1.4 says 512, and the
+/// parameters of RFC 1870, 3461, 6531 add to it.
+pub const COMMAND_LINE_OCTETS: usize = 4096;
+/// Longest line of a client that may authenticate, in octets: RFC 4954 §4.
+pub const LOGIN_LINE_OCTETS: usize = 12_288;
+/// Time for the next command: RFC 5321 §4.5.3.2.7 says at least five minutes.
+pub const COMMAND_WAIT: Duration = Duration::from_secs(5 * 60);
+/// Time for the next piece of a message: RFC 5321 §4.5.3.2.5 lets clients take three minutes.
+pub const MESSAGE_BLOCK_WAIT: Duration = Duration::from_secs(5 * 60);
+/// Time for a message, however small.
+pub const MESSAGE_WAIT: Duration = Duration::from_secs(10 * 60);
+/// Slowest client whose message is waited for longer than that, in octets a second.
+pub const MESSAGE_RATE_OCTETS_PER_SECOND: u64 = 1024;
+/// Time for a client to take a reply.
+pub const REPLY_WAIT: Duration = Duration::from_secs(5 * 60);
+/// Errors of a client (syntax, sequence) after which it is sent away: a working one makes none.
+pub const CLIENT_ERRORS: u32 = 20;
+/// Failed logins of one connection after which it is sent away.
+pub const CONNECTION_LOGIN_FAILURES: u32 = 3;
+/// Refused recipients of one connection after which it is sent away: it is guessing addresses.
+pub const REFUSED_RECIPIENTS: u32 = 100;
+/// Commands without a message between them (NOOP, RSET, VRFY …) after which a client is sent away.
+pub const IDLE_COMMANDS: u32 = 200;
+/// Memory granted to a message of undeclared size at first, in octets: most are smaller.
+pub const MESSAGE_MEMORY_FIRST_OCTETS: usize = 16 * 1024;
+/// Memory granted beyond a message's size, in octets: what one read may bring, at its worst.
+pub const MESSAGE_MEMORY_SLACK_OCTETS: usize = 16 * 1024;
+/// Grant from which a message gets its whole address range at once, in octets, so that growing never
+/// copies it: below this a copy costs less than the system call.
+pub const MESSAGE_MEMORY_WHOLE_OCTETS: usize = 1024 * 1024;
+/// How many times the largest message a refused BDAT chunk may be and still be skipped in place.
+pub const SKIPPED_CHUNK_FACTOR: u64 = 4;
+
+/// Time for another server's reply to a command: RFC 5321 §4.5.3.2.1 to §4.5.3.2.3.
+pub const CLIENT_COMMAND_WAIT: Duration = Duration::from_secs(5 * 60);
+/// Time for another server's reply to DATA: RFC 5321 §4.5.3.2.4.
+pub const CLIENT_DATA_WAIT: Duration = Duration::from_secs(2 * 60);
+/// Time for another server to take a piece of a message: RFC 5321 §4.5.3.2.5.
+pub const CLIENT_BLOCK_WAIT: Duration = Duration::from_secs(3 * 60);
+/// Time for another server's reply to the final dot: RFC 5321 §4.5.3.2.6.
+pub const CLIENT_END_WAIT: Duration = Duration::from_secs(10 * 60);

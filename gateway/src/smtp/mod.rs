@@ -1,1 +1,12 @@
 //! SMTP and LMTP: codec, server session, client session, driver.
+//!
+//! Reading order: [`codec`] (octets to commands and back), [`session`] (the server's state machine),
+//! `cmd` (what each command does to it), [`policy`] (what a role decides), [`driver`] (socket, session
+//! and policy together), [`client`] (the other side of the dialogue).
+
+mod cmd;
+pub mod client;
+pub mod codec;
+pub mod session;
+
+pub use session::Session;

@@ -1,0 +1,39 @@
+//! What a session is told about the server it belongs to.
+
+use super::super::codec::LineEndings;
+
+/// What the port is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Port 25: mail from other servers.
+    Mx,
+    /// Ports 587 and 465: mail of our own accounts (RFC 6409).
+    Submission,
+    /// LMTP (RFC 2033): mail from a server beside us, answered per recipient.
+    Lmtp,
+}
+
+/// Shared by all sessions of a listener.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the port is for.
+    pub role: Role,
+    /// The server's own name, in the greeting and in trace headers.
+    pub host_name: String,
+    /// Largest message, in octets.
+    pub message_octets: usize,
+    /// Most recipients of a message: at least 100 (RFC 5321 §4.5.3.1.8).
+    pub recipients: usize,
+    /// Whether STARTTLS can be offered.
+    pub starttls: bool,
+}
+
+impl Config {
+    /// How line ends of message text are treated: ours are repaired, others' must be right.
+    pub(in crate::smtp) fn line_endings(&self) -> LineEndings {
+        match self.role {
+            Role::Submission => LineEndings::Repair,
+            Role::Mx | Role::Lmtp => LineEndings::Strict,
+        }
+    }
+}
