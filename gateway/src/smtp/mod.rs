@@ -4,8 +4,8 @@
 //! `cmd` (what each command does to it), [`policy`] (what a role decides), [`driver`] (socket, session
 //! and policy together), [`client`] (the other side of the dialogue).
 
-mod cmd;
 pub mod client;
+mod cmd;
 pub mod codec;
 pub mod session;
 

@@ -25,7 +25,11 @@ fn request(recipients: &[&str]) -> Request {
 }
 
 /// Plays the server's lines one by one; gives what the client sent, and the outcomes.
-fn play(mut client: Client, mut requests: Vec<Request>, server: &[&str]) -> (String, Vec<Vec<u16>>, Option<ClientError>) {
+fn play(
+    mut client: Client,
+    mut requests: Vec<Request>,
+    server: &[&str],
+) -> (String, Vec<Vec<u16>>, Option<ClientError>) {
     let (mut sent, mut outcomes, mut input) = (Vec::new(), Vec::new(), BytesMut::new());
     let mut lines = server.iter();
     loop {
@@ -63,7 +67,15 @@ fn code(outcome: &RecipientOutcome) -> u16 {
 fn one_command_after_the_other_without_pipelining() {
     let client = Client::open(config(TlsUse::IfOffered, false), false);
     let server = [
-        "220 hi", "502 what?", "250 hi", "250 ok", "250 ok", "550 5.1.1 no", "354 go", "250 taken", "221 bye",
+        "220 hi",
+        "502 what?",
+        "250 hi",
+        "250 ok",
+        "250 ok",
+        "550 5.1.1 no",
+        "354 go",
+        "250 taken",
+        "221 bye",
     ];
     let (sent, outcomes, error) = play(client, vec![request(&["b@x.org", "c@x.org"])], &server);
     assert_eq!(
@@ -78,8 +90,23 @@ fn one_command_after_the_other_without_pipelining() {
 fn all_at_once_with_pipelining_under_tls_and_with_dsn() {
     let client = Client::open(config(TlsUse::Required, false), false);
     let server = [
-        "220 hi", "250-x", "250 STARTTLS", "220 go", "250-x", "250-PIPELINING", "250-SIZE 100", "250 DSN",
-        "250 ok", "250 ok", "354 go", "250 taken", "250 reset", "550 no", "503 no", "503 no", "221 bye",
+        "220 hi",
+        "250-x",
+        "250 STARTTLS",
+        "220 go",
+        "250-x",
+        "250-PIPELINING",
+        "250-SIZE 100",
+        "250 DSN",
+        "250 ok",
+        "250 ok",
+        "354 go",
+        "250 taken",
+        "250 reset",
+        "550 no",
+        "503 no",
+        "503 no",
+        "221 bye",
     ];
     let (sent, outcomes, error) = play(client, vec![request(&["b@x.org"]), request(&["b@x.org"])], &server);
     let transaction = "MAIL FROM:<a@us.example> SIZE=12 ENVID=id\r\nRCPT TO:<b@x.org> NOTIFY=NEVER ORCPT=rfc822;x\r\nDATA\r\n";
@@ -96,7 +123,8 @@ fn all_at_once_with_pipelining_under_tls_and_with_dsn() {
 #[test]
 fn text_for_nobody_is_a_dot() {
     let client = Client::open(config(TlsUse::Never, false), false);
-    let server = ["220 hi", "250-x", "250 PIPELINING", "250 ok", "450 later", "354 go", "554 nobody", "221 bye"];
+    let server =
+        ["220 hi", "250-x", "250 PIPELINING", "250 ok", "450 later", "354 go", "554 nobody", "221 bye"];
     let (sent, outcomes, _) = play(client, vec![request(&["b@x.org"])], &server);
     assert!(sent.ends_with("DATA\r\n.\r\nQUIT\r\n"), "{sent}");
     assert_eq!(outcomes, [[450]]);
@@ -106,7 +134,16 @@ fn text_for_nobody_is_a_dot() {
 fn lmtp_answers_for_each_recipient() {
     let client = Client::open(config(TlsUse::Never, true), false);
     let server = [
-        "220 hi", "250-x", "250 PIPELINING", "250 ok", "250 ok", "550 no", "250 ok", "354 go", "250 one", "452 three",
+        "220 hi",
+        "250-x",
+        "250 PIPELINING",
+        "250 ok",
+        "250 ok",
+        "550 no",
+        "250 ok",
+        "354 go",
+        "250 one",
+        "452 three",
         "221 bye",
     ];
     let (sent, outcomes, _) = play(client, vec![request(&["b@x.org", "c@x.org", "d@x.org"])], &server);
@@ -121,7 +158,8 @@ fn what_ends_a_connection() {
     assert_eq!(error, Some(ClientError::NoTls));
     let (_, _, error) = play(open(TlsUse::Never), vec![], &["554 go away"]);
     assert!(matches!(error, Some(ClientError::Refused(_))));
-    let (_, _, error) = play(open(TlsUse::Never), vec![request(&["b@x.org"])], &["220 hi", "250 x", "421 busy"]);
+    let (_, _, error) =
+        play(open(TlsUse::Never), vec![request(&["b@x.org"])], &["220 hi", "250 x", "421 busy"]);
     assert!(matches!(error, Some(ClientError::Closing(_))));
     let (sent, _, error) =
         play(open(TlsUse::IfOffered), vec![], &["220 hi", "250-x", "250 STARTTLS", "454 no", "221 bye"]);
