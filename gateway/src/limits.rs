@@ -130,3 +130,16 @@ pub const CLIENT_DATA_WAIT: Duration = Duration::from_secs(2 * 60);
 pub const CLIENT_BLOCK_WAIT: Duration = Duration::from_secs(3 * 60);
 /// Time for another server's reply to the final dot: RFC 5321 §4.5.3.2.6.
 pub const CLIENT_END_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// Most mail hosts of one domain that are tried; real domains have fewer than ten.
+pub const MX_HOSTS: usize = 16;
+/// Most addresses of one host that are tried.
+pub const HOST_ADDRESSES: usize = 8;
+/// Lookups of host addresses that run at once for one domain.
+pub const DNS_PARALLEL: usize = 4;
+/// Answers kept in the resolver's cache; a few hundred octets each.
+pub const DNS_CACHE_ANSWERS: u64 = 16_384;
+/// Longest time that an answer is kept, whatever its own time to live.
+pub const DNS_CACHE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest time that "no such name" is kept: a record just published should soon be seen.
+pub const DNS_CACHE_NEGATIVE_AGE: Duration = Duration::from_secs(5 * 60);
