@@ -106,6 +106,8 @@ pub const BODIES_TOGETHER_OCTETS: u64 = 4 << 20;
 pub const BODY_LOADED_OCTETS: u64 = 128 * 1024;
 /// Bodies of one segment that lie no further apart than this are read in one go.
 pub const SEGMENT_GAP_OCTETS: u64 = 32 * 1024;
+/// Most problems that a verification lists; it counts all.
+pub const VERIFY_PROBLEMS_LISTED: usize = 1000;
 /// Longest payload of a queue entry, in octets: some 10,000 recipients with their state.
 pub const QUEUE_PAYLOAD_OCTETS: usize = 2 << 20;
 /// Octets of a queue payload in one value.

@@ -22,6 +22,8 @@ use crate::{Error, Result};
 const KEPT: Duration = Duration::from_secs(60);
 /// What the copy in the object store starts with.
 const MARK: &[u8; 8] = b"sternaK1";
+/// Length of that copy: mark, domain, wrapped key, CRC-32C.
+pub(super) const DOMAIN_KEY_COPY_OCTETS: u64 = (MARK.len() + 8 + WRAPPED_DOMAIN_KEY_OCTETS + 4) as u64;
 const VERSION: u8 = 1;
 
 /// Opens and makes domains' keys.
@@ -118,7 +120,7 @@ impl DomainKeys {
 
 /// Reads the copy of a domain's key in the object store.
 pub(super) fn decode_copy(mut octets: &[u8]) -> Result<(DomainId, WrappedDomainKey)> {
-    const OCTETS: usize = MARK.len() + 8 + WRAPPED_DOMAIN_KEY_OCTETS;
+    const OCTETS: usize = DOMAIN_KEY_COPY_OCTETS as usize - 4;
     let wrong = || corrupt("copy of a domain's key");
     if octets.len() != OCTETS + 4 || !octets.starts_with(MARK) {
         return Err(wrong());

@@ -1,31 +1,40 @@
 //! Message bodies: staged, packed, sealed, read in ranges, collected.
 //!
 //! Reading order: `store` (the handle) and `config`, `stage` and `upload` (how a body comes in), `read` and
-//! `read_many` with `cache` (how it goes out); beneath them `crypt` and `domains` (keys), `frame` (how octets
+//! `read_many` with `cache` (how it goes out), `pack`, `collect` and `rewrite` with `workers` (what happens to it
+//! meanwhile), `verify` and `recover`; beneath them `crypt` and `domains` (keys), `frame` (how octets
 //! are sealed), `record`, `segment` and `keys` (stored forms), `objects` (the object store).
 
-#![allow(dead_code)]
-
 mod cache;
+mod collect;
 mod config;
 mod crypt;
 mod domains;
 mod frame;
 mod keys;
 mod objects;
+mod pack;
 mod read;
 mod read_many;
 mod record;
+mod recover;
+mod rewrite;
 mod segment;
 mod stage;
 mod store;
 mod upload;
+mod verify;
+mod workers;
 
 #[cfg(test)]
 mod tests;
 
+pub use collect::Collected;
 pub use config::BodiesConfig;
+pub use pack::Packed;
 pub use read::Reader;
 pub use record::Owner;
+pub use recover::{Recovered, Recovery};
 pub use stage::{Staged, Writer};
 pub use store::Bodies;
+pub use verify::{Problem, VerifyOptions, VerifyReport};

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::record::SegmentId;
 use crate::kv::key::subspace;
 use crate::kv::{KeyRange, KeyReader, KeyWriter};
+use crate::limits::UPLOAD_TIDIED;
 use crate::types::{BodyId, DomainId};
 use crate::{Error, Result};
 
@@ -238,6 +239,7 @@ pub(super) async fn local_folder(path: &FilePath) -> Result<Arc<dyn ObjectStore>
         // Made and synced here, so that no later write depends on a folder that a power loss takes away.
         for folder in ObjectName::FOLDERS {
             std::fs::create_dir_all(path.join(folder))?;
+            sweep(&path.join(folder))?;
         }
         std::fs::File::open(&path)?.sync_all()?;
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -248,6 +250,22 @@ pub(super) async fn local_folder(path: &FilePath) -> Result<Arc<dyn ObjectStore>
     });
     let store = made.await.map_err(|error| Error::Unavailable(error.to_string().into()))?;
     Ok(Arc::new(store?))
+}
+
+/// Removes what writes left behind that a crash cut off: files that the store gives a name of their own (`…#1`) until
+/// they are whole, and does not list. Those younger than a day may be another process's.
+fn sweep(folder: &FilePath) -> std::io::Result<()> {
+    for file in std::fs::read_dir(folder)? {
+        let file = file?;
+        let name = file.file_name();
+        let suffix = name.to_str().and_then(|name| name.split_once('#')).map(|(_, suffix)| suffix);
+        if suffix.is_some_and(|suffix| suffix.bytes().all(|octet| octet.is_ascii_digit()))
+            && file.metadata()?.modified()?.elapsed().is_ok_and(|age| age > UPLOAD_TIDIED)
+        {
+            std::fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

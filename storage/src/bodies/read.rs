@@ -120,7 +120,7 @@ impl Stored {
     }
 
     /// Where frames lie among the sealed octets.
-    fn sealed_range(&self, frames: Range<u32>) -> Range<u64> {
+    pub(super) fn sealed_range(&self, frames: Range<u32>) -> Range<u64> {
         self.starts[frames.start as usize]..self.starts[frames.end as usize]
     }
 

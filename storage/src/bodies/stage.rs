@@ -15,8 +15,8 @@ use super::segment::{Entry, OWN_OFFSET};
 use super::store::Bodies;
 use super::upload::ObjectUpload;
 use crate::kv::{RangeOptions, Transaction};
-use crate::limits::{BODY_OCTETS, BODY_PIECE_OCTETS, BODY_PIECES_TOGETHER};
-use crate::types::{BodyId, DomainId};
+use crate::limits::{BODY_OCTETS, BODY_PIECE_OCTETS, BODY_PIECES_TOGETHER, UPLOAD_TIDIED};
+use crate::types::{BodyId, DomainId, Timestamp};
 use crate::{Error, Result};
 
 /// Takes one body in. Dropped before [`Writer::finish`], it leaves nothing that the collector does not find.
@@ -288,7 +288,7 @@ impl Staged {
         if self.intended {
             let intent = ObjectName::Body(self.id).key();
             match tx.get(&intent).await? {
-                Some(value) if Upload::decode(&value)? == Upload::Intended => tx.clear(intent),
+                Some(value) if Upload::decode(&value)? == Upload::Intended => self.end_intent(tx, intent),
                 _ => {
                     return Err(Error::Unavailable(
                         "the body's upload took too long and was given up".into(),
@@ -305,6 +305,15 @@ impl Staged {
             self.bodies.inner.pack_hint.staged(octets);
         }
         Ok(())
+    }
+
+    fn end_intent(&self, tx: &mut Transaction, intent: Bytes) {
+        if self.waits_octets.is_none() {
+            return tx.clear(intent);
+        }
+        // It went to pieces because the object store was away: a request of before may still land there.
+        let until = Timestamp::now().plus(UPLOAD_TIDIED).as_millis();
+        tx.set(intent, Upload::Abandoned(until).encode());
     }
 
     /// Roughly the octets that [`Staged::commit_into`] adds to a transaction.

@@ -9,6 +9,7 @@ use object_store::ObjectStore;
 use tokio::sync::{Notify, Semaphore};
 
 use super::cache::FrameCache;
+use super::collect;
 use super::config::BodiesConfig;
 use super::domains::DomainKeys;
 use super::keys;
@@ -35,6 +36,9 @@ pub(super) struct Inner {
     /// Octets of memory that uploads may take.
     pub(super) upload_memory: Arc<Semaphore>,
     pub(super) pack_hint: PackHint,
+    /// Held while packing: two packers would only do the same work twice.
+    pub(super) packing: tokio::sync::Mutex<()>,
+    pub(super) collecting: tokio::sync::Mutex<collect::Memory>,
 }
 
 impl Bodies {
@@ -53,6 +57,8 @@ impl Bodies {
             cache: FrameCache::new(config.cache_octets),
             upload_memory: Arc::new(Semaphore::new(config.upload_octets)),
             pack_hint: PackHint::new(config.segment_octets as u64),
+            packing: tokio::sync::Mutex::default(),
+            collecting: tokio::sync::Mutex::default(),
             db,
             config,
         };

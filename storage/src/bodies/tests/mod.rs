@@ -1,7 +1,11 @@
 //! The body store as a whole, on real engines and a real folder.
 
+mod faults;
+mod lifecycle;
+mod model;
 mod read_write;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +14,7 @@ use futures::TryStreamExt;
 use object_store::ObjectStore;
 use tempfile::TempDir;
 
-use super::{Bodies, BodiesConfig, Owner, Reader, Staged};
+use super::{Bodies, BodiesConfig, Owner, Problem, Reader, Staged, VerifyOptions};
 use crate::kv::{Database, Memory};
 use crate::types::{AccountId, BodyId, DomainId, MailboxId, Secret, Uid};
 
@@ -51,6 +55,36 @@ impl House {
     /// The same stores opened anew, with nothing cached.
     pub(super) async fn reopened(&self) -> Bodies {
         Self::open(&self.db, &self.objects, config()).await
+    }
+
+    /// A house whose object store can be away.
+    pub(super) async fn with_faults(config: BodiesConfig) -> (Self, Arc<faults::Switch>) {
+        let mut house = Self::new().await;
+        let switch = Arc::<faults::Switch>::default();
+        house.objects = Arc::new(faults::Faulty { inner: house.objects, switch: switch.clone() });
+        house.bodies = Self::open(&house.db, &house.objects, config).await;
+        (house, switch)
+    }
+
+    /// The files that hold bodies.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let in_folder =
+            |folder| std::fs::read_dir(self.folder.path().join("objects").join(folder)).expect("a folder");
+        let files = ["bodies", "segments"].into_iter().flat_map(in_folder);
+        files.map(|file| file.expect("a file").path()).collect()
+    }
+
+    /// Packs and collects until nothing is left to do.
+    pub(super) async fn settle(&self) {
+        self.bodies.pack_once().await.expect("packs");
+        for _ in 0..3 {
+            self.bodies.collect_once().await.expect("collects");
+        }
+    }
+
+    pub(super) async fn verify(&self) -> Vec<Problem> {
+        let options = VerifyOptions { read_bodies: true };
+        self.bodies.verify(options, |_| ()).await.expect("walks").problems
     }
 
     async fn open(db: &Database, objects: &Arc<dyn ObjectStore>, config: BodiesConfig) -> Bodies {

@@ -1,0 +1,343 @@
+//! Walks both sides: from the metadata to what is stored (every body that has a record can be read), and back (every
+//! object is named by a record, or known to be unsettled). Runs beside everything else: what looks wrong is looked at
+//! again before it is told.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+
+use super::keys;
+use super::objects::ObjectName;
+use super::record::{BodyRecord, Owner, Place, SegmentId, SegmentRecord, piece_count};
+use super::recover::footer;
+use super::segment::OWN_OFFSET;
+use super::store::Bodies;
+use crate::kv::{KeyRange, RangeOptions};
+use crate::limits::{BODY_READ_AHEAD_OCTETS, VERIFY_PROBLEMS_LISTED};
+use crate::types::BodyId;
+use crate::{Error, Result};
+
+/// How thoroughly to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VerifyOptions {
+    /// Whether every body is read, opened and measured, and every object's footer checked; else only that all is there.
+    pub read_bodies: bool,
+}
+
+/// How far a verification has come, for who waits for it; and at its end, what it found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VerifyReport {
+    /// Bodies looked at.
+    pub bodies: u64,
+    /// Their plaintext octets.
+    pub octets: u64,
+    /// Those that wait to be packed.
+    pub staged: u64,
+    /// References looked at.
+    pub references: u64,
+    /// Objects looked at.
+    pub objects: u64,
+    /// All that is wrong.
+    pub problem_count: u64,
+    /// What is wrong: the first [`VERIFY_PROBLEMS_LISTED`].
+    pub problems: Vec<Problem>,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// A body's record or octets are not what was written, or are not there: mail is lost.
+    Damaged {
+        /// Which.
+        body: BodyId,
+        /// In what way.
+        what: String,
+    },
+    /// A message or queue entry refers to a body of which nothing is known: mail is lost.
+    Dangling {
+        /// Which body.
+        body: BodyId,
+        /// Who refers to it.
+        owner: Owner,
+    },
+    /// A body to which nobody refers, and of which the collector does not know: room is lost.
+    Unreferenced {
+        /// Which.
+        body: BodyId,
+    },
+    /// An object that no record names: room is lost.
+    Orphan {
+        /// Its path.
+        object: String,
+    },
+    /// An object whose footer cannot be read: its bodies could not be recovered from it alone.
+    Footer {
+        /// Its path.
+        object: String,
+        /// In what way.
+        what: String,
+    },
+}
+
+/// Lengths of segments, as far as they were looked up.
+type Sizes = HashMap<SegmentId, Option<u64>>;
+
+impl Bodies {
+    /// Walks both sides, and calls `progress` now and then with what it has found so far. Takes as long as reading
+    /// everything takes.
+    pub async fn verify(
+        &self,
+        options: VerifyOptions,
+        progress: impl Fn(&VerifyReport) + Send + Sync,
+    ) -> Result<VerifyReport> {
+        let mut report = VerifyReport::default();
+        self.verify_bodies(options, &mut report, &progress).await?;
+        self.verify_references(&mut report, &progress).await?;
+        for folder in ObjectName::FOLDERS {
+            self.verify_objects(folder, options, &mut report, &progress).await?;
+        }
+        progress(&report);
+        Ok(report)
+    }
+
+    async fn verify_bodies(
+        &self,
+        options: VerifyOptions,
+        report: &mut VerifyReport,
+        progress: &(impl Fn(&VerifyReport) + Sync),
+    ) -> Result<()> {
+        let (mut left, mut sizes) = (keys::bodies(), Sizes::new());
+        loop {
+            let page = self.page(&left).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            left.begin = KeyRange::key(last).end;
+            for (key, value) in page {
+                let id = keys::body_of(&key)?;
+                if let Some(problem) = self.verify_body(id, value, options, &mut sizes, report).await? {
+                    report.add(problem);
+                }
+            }
+            progress(report);
+        }
+    }
+
+    /// One body; what is wrong with it, if it is still so on a second look.
+    async fn verify_body(
+        &self,
+        id: BodyId,
+        mut value: Bytes,
+        options: VerifyOptions,
+        sizes: &mut Sizes,
+        report: &mut VerifyReport,
+    ) -> Result<Option<Problem>> {
+        report.bodies += 1;
+        loop {
+            let found = match BodyRecord::decode(&value) {
+                Ok(record) => self.body_problem(id, record, options, sizes, report).await,
+                Err(error) => Err(error),
+            };
+            let problem = match found {
+                Ok(None) => return Ok(None),
+                Ok(Some(problem)) => problem,
+                Err(error @ (Error::Corrupt(_) | Error::NotFound(_))) => {
+                    Problem::Damaged { body: id, what: error.to_string() }
+                }
+                Err(error) => return Err(error),
+            };
+            match self.inner.db.begin().get_snapshot(&keys::body(id)).await? {
+                None => return Ok(None),
+                Some(now) if now != value => value = now,
+                Some(_) => return Ok(Some(problem)),
+            }
+        }
+    }
+
+    async fn body_problem(
+        &self,
+        id: BodyId,
+        record: BodyRecord,
+        options: VerifyOptions,
+        sizes: &mut Sizes,
+        report: &mut VerifyReport,
+    ) -> Result<Option<Problem>> {
+        if self.is_forgotten(id).await? {
+            return Ok(Some(Problem::Unreferenced { body: id }));
+        }
+        let (octets, staged) = (record.header.size, record.place.is_staged());
+        self.is_in_place(id, &record, sizes).await?;
+        if options.read_bodies {
+            self.reads_whole(id, record).await?;
+        }
+        report.octets += octets;
+        report.staged += u64::from(staged);
+        Ok(None)
+    }
+
+    /// Whether nobody refers to the body, and the collector does not know.
+    async fn is_forgotten(&self, id: BodyId) -> Result<bool> {
+        let one = RangeOptions { limit: Some(1), snapshot: true, ..RangeOptions::default() };
+        let mut tx = self.inner.db.begin();
+        if tx.range(keys::references(id), one).next().await?.is_some() {
+            return Ok(false);
+        }
+        let known = tx.get_snapshot(&keys::candidate(id)).await?.is_some();
+        Ok(!known && tx.get_snapshot(&keys::body(id)).await?.is_some())
+    }
+
+    /// That what the record names is there, in full length: `Corrupt` else.
+    async fn is_in_place(&self, id: BodyId, record: &BodyRecord, sizes: &mut Sizes) -> Result<()> {
+        let sealed = record.header.sealed_octets();
+        let missing = |what: &str| Err(Error::Corrupt(what.to_owned().into()));
+        let mut tx = self.inner.db.begin();
+        match &record.place {
+            Place::Inline(_) => Ok(()),
+            Place::Pieces => {
+                for number in 0..piece_count(sealed) {
+                    if tx.get_snapshot(&keys::piece(id, number)).await?.is_none() {
+                        return missing("a staged piece is missing");
+                    }
+                }
+                Ok(())
+            }
+            Place::Segment(segment, offset) => {
+                if tx.get_snapshot(&keys::segment_body(*segment, id)).await?.is_none() {
+                    return missing("its segment does not know of it");
+                }
+                let size = match sizes.get(segment) {
+                    Some(size) => *size,
+                    None => self.inner.objects.size(ObjectName::Segment(*segment)).await?,
+                };
+                sizes.insert(*segment, size);
+                if size.is_some_and(|size| size >= offset + sealed) {
+                    Ok(())
+                } else {
+                    missing("its segment is missing")
+                }
+            }
+            Place::Object => {
+                let size = self.inner.objects.size(ObjectName::Body(id)).await?;
+                if size.is_some_and(|size| size >= OWN_OFFSET + sealed) {
+                    Ok(())
+                } else {
+                    missing("its object is missing")
+                }
+            }
+        }
+    }
+
+    /// That all frames open, past the cache.
+    async fn reads_whole(&self, id: BodyId, record: BodyRecord) -> Result<()> {
+        let stored = self.stored(id, record).await?;
+        let count = stored.header.frames.len() as u32;
+        let mut first = 0;
+        while first < count {
+            let mut until = first + 1;
+            let start = stored.sealed_range(first..until).start;
+            while until < count && stored.sealed_range(until..until + 1).end - start <= BODY_READ_AHEAD_OCTETS
+            {
+                until += 1;
+            }
+            let range = stored.sealed_range(first..until);
+            let sealed = self.sealed(id, &stored.place, range.clone()).await?;
+            for number in first..until {
+                let frame = stored.sealed_range(number..number + 1);
+                stored.open_frame(
+                    number,
+                    &sealed[(frame.start - range.start) as usize..(frame.end - range.start) as usize],
+                )?;
+            }
+            first = until;
+        }
+        Ok(())
+    }
+
+    async fn verify_references(
+        &self,
+        report: &mut VerifyReport,
+        progress: &(impl Fn(&VerifyReport) + Sync),
+    ) -> Result<()> {
+        let (mut left, mut known) = (keys::all_references(), None);
+        loop {
+            let page = self.page(&left).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            left.begin = KeyRange::key(last).end;
+            for (key, _) in &page {
+                report.references += 1;
+                let (body, owner) = keys::reference_of(key)?;
+                if known == Some(body) {
+                    continue;
+                }
+                let mut tx = self.inner.db.begin();
+                if tx.get_snapshot(&keys::body(body)).await?.is_some() {
+                    known = Some(body);
+                } else if tx.get_snapshot(key).await?.is_some() {
+                    report.add(Problem::Dangling { body, owner });
+                }
+            }
+            progress(report);
+        }
+    }
+
+    async fn verify_objects(
+        &self,
+        folder: &str,
+        options: VerifyOptions,
+        report: &mut VerifyReport,
+        progress: &(impl Fn(&VerifyReport) + Sync),
+    ) -> Result<()> {
+        let mut listed = self.inner.objects.list(folder);
+        while let Some((path, size)) = listed.try_next().await? {
+            report.objects += 1;
+            let name = ObjectName::of(&path);
+            let is_known = match name {
+                Some(name) => self.is_known(name, size).await?,
+                None => false,
+            };
+            if !is_known {
+                report.add(Problem::Orphan { object: path.to_string() });
+            } else if let Some(name @ (ObjectName::Body(_) | ObjectName::Segment(_))) = name
+                && options.read_bodies
+                && let Err(error) = footer(&self.inner.objects, name, size).await
+                && !matches!(error, Error::NotFound(_))
+            {
+                report.add(Problem::Footer { object: path.to_string(), what: error.to_string() });
+            }
+            if report.objects % 256 == 0 {
+                progress(report);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a record names the object, or its intent does.
+    async fn is_known(&self, name: ObjectName, size: u64) -> Result<bool> {
+        let mut tx = self.inner.db.begin();
+        if tx.get_snapshot(&name.key()).await?.is_some() {
+            return Ok(true);
+        }
+        let is_known = match name {
+            ObjectName::Body(id) => match tx.get_snapshot(&keys::body(id)).await? {
+                Some(value) => BodyRecord::decode(&value).is_ok_and(|record| record.place == Place::Object),
+                None => false,
+            },
+            ObjectName::Segment(id) => match tx.get_snapshot(&keys::segment(id)).await? {
+                Some(value) => SegmentRecord::decode(&value)?.octets == size,
+                None => false,
+            },
+            ObjectName::DomainKey(id) => {
+                tx.get_snapshot(&keys::domain_key(id)).await?.is_some_and(|key| key.len() > 1)
+            }
+        };
+        Ok(is_known)
+    }
+}
+
+impl VerifyReport {
+    fn add(&mut self, problem: Problem) {
+        self.problem_count += 1;
+        if self.problems.len() < VERIFY_PROBLEMS_LISTED {
+            self.problems.push(problem);
+        }
+    }
+}
