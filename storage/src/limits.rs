@@ -22,6 +22,48 @@ pub const SUMMARY_OCTETS: usize = 64 * 1024;
 pub const PREFIX_OCTETS: usize = 16 * 1024;
 /// Most messages in one chunk of a snapshot: what a change of one message copies (16 octets each).
 pub const SNAPSHOT_CHUNK_MESSAGES: usize = 512;
+/// Octets of one change-log value after which the next one begins: below [`VALUE_OCTETS`] with any flags.
+pub const CHANGE_ENTRY_OCTETS: usize = 64 * 1024;
+/// After so many commits to a mailbox its change log is looked at.
+pub const CHANGE_LOG_CHECK_COMMITS: u64 = 1024;
+/// Most commits that a mailbox's change log reaches back; QRESYNC answers with a superset beyond.
+pub const CHANGE_LOG_COMMITS: usize = 16 * 1024;
+/// A view that is more commits behind reads the mailbox anew.
+pub const VIEW_CATCH_UP_COMMITS: usize = 4 * 1024;
+/// Most pushes that a view keeps while an earlier one is missing.
+pub const VIEW_PENDING_PUSHES: usize = 64;
+/// Octets after which a batch of changes to many messages is committed: a tenth of what would be refused.
+pub const BATCH_OCTETS: usize = 1_000_000;
+/// Most messages in such a batch.
+pub const BATCH_MESSAGES: usize = 10_000;
+/// Octets up to which APPEND and COPY are one transaction; more goes through a hidden block.
+pub const ATOMIC_OCTETS: usize = 4_000_000;
+/// Most messages that COPY copies in one transaction.
+pub const ATOMIC_MESSAGES: usize = 2_000;
+/// Most messages in one step of a larger COPY, or of a MOVE: their summaries are in memory.
+pub const TRANSFER_STEP_MESSAGES: usize = 500;
+/// UIDs left free for what arrives while a hidden block is filled (seconds). Of four billion.
+pub const BLOCK_UID_GAP: u32 = 1 << 16;
+/// MODSEQs left free likewise. Of 2^63.
+pub const BLOCK_MODSEQ_GAP: u64 = 1 << 20;
+/// Most deliveries to one mailbox in one transaction.
+pub const DELIVERY_BATCH_MESSAGES: usize = 128;
+/// Octets after which such a batch is full.
+pub const DELIVERY_BATCH_OCTETS: usize = 1_000_000;
+/// Most deliveries that wait for one mailbox before the next is told `Overloaded`.
+pub const DELIVERIES_WAITING: usize = 4_096;
+/// Most messages that a worker handles in one transaction (some 400 octets written each).
+pub const WORK_STEP_MESSAGES: usize = 1_000;
+/// Most work items that a worker reads at once.
+pub const WORK_ITEMS: usize = 256;
+/// How long the result of a delivery is kept under its id: longer than queue and relay retry (five days).
+pub const DELIVERY_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// A hidden block that has been filled for longer is given up.
+pub const BLOCK_LIFE: Duration = Duration::from_secs(15 * 60);
+/// Most records that one step of a listing reads: bounds memory, and lets a slow reader outlive a transaction.
+pub const LISTING_STEP_RECORDS: usize = 512;
+/// Octets after which such a step ends.
+pub const LISTING_STEP_OCTETS: usize = 512 * 1024;
 
 // Transactions.
 

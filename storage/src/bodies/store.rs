@@ -94,6 +94,12 @@ impl Bodies {
         tx.set(keys::candidate(id), Bytes::new());
     }
 
+    /// Puts one reference in the place of another. The body does not become a candidate for collection.
+    pub fn move_reference(&self, tx: &mut Transaction, id: BodyId, from: Owner, to: Owner) {
+        tx.clear(keys::reference(id, from));
+        tx.set(keys::reference(id, to), Bytes::new());
+    }
+
     /// Destroys the domain's key: none of its bodies can be read again. Other nodes may have it in memory for a
     /// minute more.
     pub async fn erase_domain_key(&self, domain: DomainId) -> Result<()> {

@@ -124,18 +124,17 @@ impl Database {
         T: Serialize + DeserializeOwned + Send + 'a,
         F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
     {
-        let key = operation_key(operation);
         Box::pin(async move {
             let mut reruns = Reruns::default();
             loop {
                 let mut transaction = self.begin();
-                let outcome = match first_result(&mut transaction, &key).await {
+                let outcome = match operation_result(&mut transaction, operation).await {
                     Ok(Some(result)) => return Ok(result),
                     Ok(None) => body.call(&mut transaction).await,
                     Err(error) => Err(error),
                 };
                 let outcome = match outcome {
-                    Ok(value) => commit_result(transaction, &key, kept, value).await,
+                    Ok(value) => commit_result(transaction, (operation, kept), value).await,
                     Err(Error::CommitUnknown) => return Err(Error::CommitUnknown),
                     Err(error) => Err(error),
                 };
@@ -168,23 +167,38 @@ impl Database {
     }
 }
 
-async fn first_result<T: DeserializeOwned>(transaction: &mut Transaction, key: &Bytes) -> Result<Option<T>> {
-    let Some(value) = transaction.get(key).await? else { return Ok(None) };
+/// The result that an earlier transaction recorded under the id: for transactions that carry out several
+/// operations at once. [`Database::run_once`] is for those that carry out one.
+pub async fn operation_result<T: DeserializeOwned>(
+    transaction: &mut Transaction,
+    operation: OperationId,
+) -> Result<Option<T>> {
+    let Some(value) = transaction.get(&operation_key(operation)).await? else { return Ok(None) };
     let record = OperationRecord::decode(&value)?;
     let result = postcard::from_bytes(&record.result);
     result.map(Some).map_err(|error| Error::Corrupt(format!("result of an operation: {error}").into()))
 }
 
-async fn commit_result<T: Serialize>(
-    mut transaction: Transaction,
-    key: &Bytes,
+/// Records an operation's result under its id, to be kept for that time.
+pub fn record_operation<T: Serialize>(
+    transaction: &mut Transaction,
+    operation: OperationId,
     kept: Duration,
-    value: T,
-) -> Result<T> {
-    let result = postcard::to_stdvec(&value)
+    value: &T,
+) -> Result<()> {
+    let result = postcard::to_stdvec(value)
         .map_err(|error| Error::Invalid(format!("result of an operation: {error}").into()))?;
     let record = OperationRecord { kept_until: Timestamp::now().plus(kept), result };
-    transaction.set(key.clone(), record.encode());
+    transaction.set(operation_key(operation), record.encode());
+    Ok(())
+}
+
+async fn commit_result<T: Serialize>(
+    mut transaction: Transaction,
+    (operation, kept): (OperationId, Duration),
+    value: T,
+) -> Result<T> {
+    record_operation(&mut transaction, operation, kept, &value)?;
     transaction.commit().await.map(|_| value)
 }
 

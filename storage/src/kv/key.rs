@@ -48,6 +48,10 @@ pub mod subspace {
     pub const KEYWORD: u8 = b'K';
     /// Index of an account's mailboxes by name.
     pub const MAILBOX_NAME: u8 = b'f';
+    /// What a domain stores, in shards.
+    pub const DOMAIN_USAGE: u8 = b'v';
+    /// What the mail store's workers have still to do.
+    pub const WORK: u8 = b'Z';
     /// First octet that no key of ours may start with: an engine's own keys stand from here on.
     pub const ENGINE: u8 = 0xff;
 }

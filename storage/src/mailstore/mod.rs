@@ -1,20 +1,52 @@
 //! Mailboxes and messages over the transaction interface (design §3). Knows nothing of IMAP's or
 //! POP3's syntax; keeps their numbers true (UIDs, MODSEQ, UIDVALIDITY).
 //!
-//! Reading order: `name`, `counters`, `flag_table` (words); `snapshot` and `differences` (a mailbox in
-//! memory).
+//! Reading order: `name`, `counters`, `flag_table`, `message` (words); `snapshot` and `differences` (a
+//! mailbox in memory); `keys`, `varint`, `stored`, `change_log` (a mailbox in the store); `edit` (what every
+//! commit has in common), `locks`, `block`, `pick`; `view`, `views` (live snapshots); `store` (the handle)
+//! with `mailboxes`, `deliver`, `append`, `flags`, `expunge`, `transfer`, `read` (what callers ask for);
+//! `workers` (what is done later).
 
+mod append;
+mod block;
+mod change_log;
 mod counters;
+mod deliver;
 mod differences;
+mod edit;
+mod expunge;
 mod flag_table;
+mod flags;
+mod keys;
+mod locks;
+mod mailboxes;
+mod message;
 mod name;
+mod pick;
+mod read;
 mod snapshot;
+mod store;
+mod stored;
+mod transfer;
+mod varint;
+mod view;
+mod views;
+mod workers;
 
 #[cfg(test)]
 mod snapshot_tests;
 
+pub use append::Appended;
 pub use counters::{Counters, Limits, Usage};
+pub use deliver::{Delivered, Delivery, Target};
 pub use differences::SnapshotChanges;
 pub use flag_table::FlagsId;
+pub use flags::{FlagChange, Stored};
+pub use mailboxes::Mailbox;
+pub use message::{Body, BodyRef, MessageRecord, NewMessage};
 pub use name::{MailboxName, SpecialUse};
+pub use read::MessageReader;
 pub use snapshot::{Message, Snapshot};
+pub use store::{MailStore, MailStoreConfig};
+pub use transfer::Copied;
+pub use view::View;

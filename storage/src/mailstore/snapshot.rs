@@ -129,6 +129,18 @@ pub(super) struct Edit {
     pub(super) flags: Option<FlagsId>,
 }
 
+/// The way from one snapshot to the next.
+#[derive(Debug)]
+pub(super) struct Advance {
+    /// Ascending, disjoint.
+    pub(super) edits: Vec<Edit>,
+    /// Knows the flags of all edits and of all messages.
+    pub(super) table: Arc<FlagTable>,
+    pub(super) keywords: Arc<KeywordTable>,
+    pub(super) uid_next: u32,
+    pub(super) highest_modseq: ModSeq,
+}
+
 /// One message of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -195,10 +207,10 @@ impl Snapshot {
         self
     }
 
-    /// The successor in which `edits` (ascending, disjoint) have happened. `self.table` must know their flags.
-    pub(super) fn edited(&self, edits: &[Edit]) -> Self {
-        let mut writer = ChunkWriter::new(&self.table, self.chunks.len() + 1);
-        let mut edits = edits;
+    /// The successor after `advance`.
+    pub(super) fn advanced(&self, advance: Advance) -> Self {
+        let mut writer = ChunkWriter::new(&advance.table, self.chunks.len() + 1);
+        let mut edits = &advance.edits[..];
         for chunk in &self.chunks {
             let past = edits.iter().take_while(|edit| edit.last < chunk.uids[0]).count();
             edits = &edits[past..];
@@ -216,7 +228,14 @@ impl Snapshot {
             }
         }
         let chunks = writer.finish();
-        self.clone().with_chunks(chunks)
+        Self {
+            uid_next: advance.uid_next,
+            highest_modseq: advance.highest_modseq,
+            table: advance.table,
+            keywords: advance.keywords,
+            ..Self::empty(self.uid_validity, 0)
+        }
+        .with_chunks(chunks)
     }
 
     /// How many messages there are.

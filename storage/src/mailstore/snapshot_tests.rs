@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::flag_table::StoredFlags;
-use super::snapshot::{Edit, Snapshot};
+use super::snapshot::{Advance, Edit, Snapshot};
 use crate::types::{ModSeq, SystemFlags, Uid, UidSet};
 
 type Model = BTreeMap<u32, (u64, u8)>;
@@ -62,12 +62,11 @@ fn apply(snapshot: &Snapshot, model: &mut Model, step: &Step) -> Arc<Snapshot> {
             Edit { first, last, modseq, flags: None }
         }
     };
-    next.highest_modseq = ModSeq(modseq);
-    Arc::new(next.edited(&[edit]))
+    Arc::new(advance(next, modseq, vec![edit]))
 }
 
 fn apply_each(
-    mut next: Snapshot,
+    next: Snapshot,
     model: &Model,
     uids: std::ops::RangeInclusive<u32>,
     modseq: u64,
@@ -75,8 +74,13 @@ fn apply_each(
 ) -> Arc<Snapshot> {
     let edits: Vec<_> =
         model.range(uids).map(|(uid, _)| Edit { first: *uid, last: *uid, modseq, flags }).collect();
-    next.highest_modseq = ModSeq(modseq);
-    Arc::new(next.edited(&edits))
+    Arc::new(advance(next, modseq, edits))
+}
+
+fn advance(next: Snapshot, modseq: u64, edits: Vec<Edit>) -> Snapshot {
+    let (table, keywords) = (Arc::clone(&next.table), Arc::clone(&next.keywords));
+    let (uid_next, highest_modseq) = (next.uid_next, ModSeq(modseq));
+    next.advanced(Advance { edits, table, keywords, uid_next, highest_modseq })
 }
 
 fn flat(snapshot: &Snapshot) -> Vec<(u32, u64, u8)> {

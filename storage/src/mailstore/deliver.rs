@@ -1,0 +1,270 @@
+//! Deliveries. Those that wait for the same mailbox on this node are combined into one transaction,
+//! without lingering: while one commit is under way the next ones gather.
+
+use std::collections::{HashMap, VecDeque};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::edit::{MailboxEdit, Pushes};
+use super::store::Room;
+use super::stored::{StoredMessage, encode_summary};
+use super::{Body, Limits, MailStore, MailboxName, NewMessage, SpecialUse};
+use crate::bodies::Owner;
+use crate::kv::Transaction;
+use crate::kv::database::{operation_result, record_operation};
+use crate::limits::{DELIVERIES_WAITING, DELIVERY_BATCH_MESSAGES, DELIVERY_BATCH_OCTETS, DELIVERY_KEPT};
+use crate::types::{AccountId, MailboxId, OperationId, Timestamp, Uid};
+use crate::{Error, Result};
+
+/// Where a delivery goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// INBOX.
+    Inbox,
+    /// The first mailbox with that use by name; INBOX where there is none.
+    SpecialUse(SpecialUse),
+    /// That mailbox; `NotFound` once it is deleted.
+    Mailbox(MailboxId),
+}
+
+/// One message for one account.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// A delivery with the id of an earlier one gives the earlier one's result and files nothing.
+    pub operation: Option<OperationId>,
+    /// Whose.
+    pub account: AccountId,
+    /// Into which mailbox.
+    pub target: Target,
+    /// What.
+    pub message: NewMessage,
+    /// Quota to keep; what was accepted before may overdraw it and comes without limits (design §5).
+    pub limits: Limits,
+}
+
+/// Where a message was filed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// In which mailbox.
+    pub mailbox: MailboxId,
+    /// The mailbox's UIDVALIDITY.
+    pub uid_validity: u32,
+    /// Under which UID.
+    pub uid: Uid,
+}
+
+type LaneKey = (AccountId, Target);
+
+struct Waiting {
+    delivery: Delivery,
+    answer: oneshot::Sender<Result<Delivered>>,
+}
+
+/// Who waits for which mailbox. A lane is there exactly as long as a task empties it.
+#[derive(Default)]
+pub(super) struct Lanes(Mutex<HashMap<LaneKey, VecDeque<Waiting>>>);
+
+impl Lanes {
+    // Whether the caller has to start the lane's task.
+    fn enter(&self, key: LaneKey, waiting: Waiting) -> Result<bool> {
+        let mut lanes = self.0.lock();
+        if let Some(lane) = lanes.get_mut(&key) {
+            if lane.len() >= DELIVERIES_WAITING {
+                return Err(Error::Overloaded("deliveries waiting for one mailbox".into()));
+            }
+            lane.push_back(waiting);
+            return Ok(false);
+        }
+        lanes.insert(key, VecDeque::from([waiting]));
+        Ok(true)
+    }
+
+    // The next batch; the lane is gone once it is empty.
+    fn take(&self, key: &LaneKey) -> Vec<Waiting> {
+        let mut lanes = self.0.lock();
+        let Some(lane) = lanes.get_mut(key) else { return Vec::new() };
+        let (mut batch, mut octets) = (Vec::new(), 0);
+        while batch.len() < DELIVERY_BATCH_MESSAGES
+            && octets < DELIVERY_BATCH_OCTETS
+            && let Some(waiting) = lane.pop_front()
+        {
+            octets += waiting.delivery.message.written_octets();
+            batch.push(waiting);
+        }
+        if batch.is_empty() {
+            lanes.remove(key);
+        }
+        batch
+    }
+}
+
+// Removes the lane if its task ends before its time, so that nobody waits for a dead one.
+struct Lane {
+    store: MailStore,
+    key: LaneKey,
+    emptied: bool,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if !self.emptied {
+            self.store.inner.lanes.0.lock().remove(&self.key);
+        }
+    }
+}
+
+impl Lane {
+    async fn run(mut self) {
+        loop {
+            let batch = self.store.inner.lanes.take(&self.key);
+            if batch.is_empty() {
+                // `take` has removed the lane; another may stand in its place already.
+                self.emptied = true;
+                return;
+            }
+            let (deliveries, answers): (Vec<_>, Vec<_>) =
+                batch.into_iter().map(|waiting| (waiting.delivery, waiting.answer)).unzip();
+            let results = self.store.deliver_all(self.key, &deliveries).await;
+            for (answer, result) in answers.into_iter().zip(results) {
+                // A caller who no longer waits learns the result by its operation id.
+                let _ = answer.send(result);
+            }
+        }
+    }
+}
+
+impl MailStore {
+    /// Files one message. When this returns, body, record and counters are durable: here `250` may become a
+    /// promise. `NotFound` (account, mailbox), `OverQuota`, `TooLarge` (prefix or summary out of bounds).
+    pub async fn deliver(&self, delivery: Delivery) -> Result<Delivered> {
+        delivery.message.check()?;
+        let (answer, result) = oneshot::channel();
+        let key = (delivery.account, delivery.target);
+        if self.inner.lanes.enter(key, Waiting { delivery, answer })? {
+            tokio::spawn(Lane { store: self.clone(), key, emptied: false }.run());
+        }
+        result.await.map_err(|_| Error::Closed)?
+    }
+
+    async fn deliver_all(&self, key: LaneKey, deliveries: &[Delivery]) -> Vec<Result<Delivered>> {
+        match self.deliver_together(key, deliveries).await {
+            Ok(results) => results,
+            Err(error) if deliveries.len() == 1 || matches!(error, Error::Closed | Error::Overloaded(_)) => {
+                vec![Err(error); deliveries.len()]
+            }
+            Err(_) => {
+                // One of them may be to blame: let it fail alone.
+                let mut results = Vec::with_capacity(deliveries.len());
+                for delivery in deliveries {
+                    let alone = self.deliver_together(key, std::slice::from_ref(delivery)).await;
+                    results.push(alone.and_then(|mut results| results.pop().unwrap_or(Err(Error::Closed))));
+                }
+                results
+            }
+        }
+    }
+
+    // One transaction for all; an error is that of the transaction, not of a delivery.
+    async fn deliver_together(
+        &self,
+        (account, target): LaneKey,
+        deliveries: &[Delivery],
+    ) -> Result<Vec<Result<Delivered>>> {
+        let mailbox = self.resolve(account, target).await?;
+        let _turn = self.inner.locks.turn(account, mailbox).await;
+        let deliver = async |tx: &mut Transaction| self.deliver_in(tx, (account, mailbox), deliveries).await;
+        let scope = [(account, mailbox)];
+        let outcome = self.commit(&scope, deliver).await;
+        if matches!(outcome, Err(Error::CommitUnknown))
+            && deliveries.iter().all(|one| one.operation.is_some())
+        {
+            return self.commit(&scope, deliver).await;
+        }
+        outcome
+    }
+
+    async fn deliver_in(
+        &self,
+        tx: &mut Transaction,
+        (account, mailbox): (AccountId, MailboxId),
+        deliveries: &[Delivery],
+    ) -> Result<(Vec<Result<Delivered>>, Pushes)> {
+        let domain = self.domain(tx, account).await?;
+        let mut edit = MailboxEdit::begin(tx, account, mailbox).await?;
+        let now = Timestamp::now();
+        let mut room: Option<(Limits, Room)> = None;
+        let (mut filed_octets, mut results) = (0, Vec::with_capacity(deliveries.len()));
+        for delivery in deliveries {
+            if let Some(operation) = delivery.operation
+                && let Some(earlier) = operation_result(tx, operation).await?
+            {
+                results.push(Ok(earlier));
+                continue;
+            }
+            let size = delivery.message.size_octets();
+            if room.as_ref().is_none_or(|(limits, _)| *limits != delivery.limits) {
+                let mut fresh = Room::read(tx, account, domain, delivery.limits).await?;
+                // What this transaction has filed is not in the usage yet.
+                fresh.spend(filed_octets);
+                room = Some((delivery.limits, fresh));
+            }
+            if let Some((_, room)) = &mut room
+                && let Err(error) = room.take(size)
+            {
+                results.push(Err(error));
+                continue;
+            }
+            let uid = self.file(tx, &mut edit, &delivery.message, now).await?;
+            filed_octets += size;
+            let delivered = Delivered { mailbox, uid_validity: edit.counters.uid_validity, uid };
+            if let Some(operation) = delivery.operation {
+                record_operation(tx, operation, DELIVERY_KEPT, &delivered)?;
+            }
+            results.push(Ok(delivered));
+        }
+        Ok((results, edit.finish(tx, domain).into_iter().collect()))
+    }
+
+    /// Writes body and records of one message under the next UID.
+    pub(super) async fn file(
+        &self,
+        tx: &mut Transaction,
+        edit: &mut MailboxEdit,
+        message: &NewMessage,
+        now: Timestamp,
+    ) -> Result<Uid> {
+        let flags = edit.store_flags(tx, &message.flags).await?;
+        let owner = Owner::Message { account: edit.account, mailbox: edit.mailbox, uid: edit.next_uid()? };
+        self.hold_body(tx, &message.body, owner).await?;
+        let mut stored = StoredMessage::from_new(message, now);
+        stored.flags = flags;
+        edit.insert(tx, stored, encode_summary(&message.prefix, &message.summary))
+    }
+
+    pub(super) async fn hold_body(&self, tx: &mut Transaction, body: &Body, owner: Owner) -> Result<()> {
+        match body {
+            Body::Staged(staged) => staged.commit_into(tx, owner).await,
+            Body::Shared(body) => {
+                self.inner.bodies.add_reference(tx, body.id, owner);
+                Ok(())
+            }
+        }
+    }
+
+    async fn resolve(&self, account: AccountId, target: Target) -> Result<MailboxId> {
+        let inbox = || async { Ok(self.mailbox(account, &MailboxName::inbox()).await?.id) };
+        match target {
+            Target::Mailbox(mailbox) => Ok(mailbox),
+            Target::Inbox => inbox().await,
+            Target::SpecialUse(wanted) => {
+                let mailboxes = self.mailboxes(account).await?;
+                match mailboxes.into_iter().find(|mailbox| mailbox.special_use == Some(wanted)) {
+                    Some(mailbox) => Ok(mailbox.id),
+                    None => inbox().await,
+                }
+            }
+        }
+    }
+}

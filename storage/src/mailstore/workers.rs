@@ -1,0 +1,264 @@
+//! What is done behind the callers' backs: expunged messages are let go when their time is over, deleted
+//! mailboxes and accounts are emptied, change logs and outbox trimmed, abandoned blocks cleared. All in
+//! bounded transactions; a worker that dies leaves nothing that the next one does not find.
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::MailStore;
+use super::edit::{Gone, day_of, keep_for_restore, note_purge};
+use super::keys::{self, Work};
+use super::stored::{ExpungedMessage, MailboxRecord, StoredMessage};
+use crate::Result;
+use crate::bodies::Owner;
+use crate::kv::key::subspace;
+use crate::kv::record::Record;
+use crate::kv::{KeyRange, RangeOptions, Transaction};
+use crate::limits::{CHANGE_LOG_COMMITS, WORK_ITEMS, WORK_STEP_MESSAGES};
+use crate::types::{AccountId, MailboxId, Timestamp};
+
+fn step(limit: usize) -> RangeOptions {
+    RangeOptions { limit: Some(limit), reverse: false, snapshot: true }
+}
+
+impl MailStore {
+    /// Starts the workers; they end soon after `stop`.
+    pub fn spawn_workers(&self, tasks: &TaskTracker, stop: CancellationToken) {
+        let store = self.clone();
+        tasks.spawn(async move {
+            while stop
+                .run_until_cancelled(tokio::time::sleep(store.inner.config.work_interval))
+                .await
+                .is_some()
+            {
+                if let Some(Err(error)) = stop.run_until_cancelled(store.work_once(Timestamp::now())).await {
+                    tracing::warn!(%error, "mail store worker will try again");
+                }
+            }
+        });
+    }
+
+    /// Does all that waits to be done as of `now`, and tells how many items it finished. What fails is left
+    /// for the next time and does not keep the rest from being done.
+    pub async fn work_once(&self, now: Timestamp) -> Result<usize> {
+        self.trim_outbox().await?;
+        let (mut range, mut done) = (Work::all(), 0);
+        loop {
+            let options = step(WORK_ITEMS);
+            let items = self.inner.db.begin().range(range.clone(), options).collect().await?;
+            for (key, _) in &items {
+                match self.work_on(Work::decode(key)?, now).await {
+                    Ok(finished) => done += usize::from(finished),
+                    Err(error) => tracing::warn!(%error, item = ?Work::decode(key), "left for later"),
+                }
+            }
+            match items.last() {
+                Some((last, _)) if items.len() == WORK_ITEMS => range.begin = KeyRange::key(last).end,
+                _ => return Ok(done),
+            }
+        }
+    }
+
+    async fn work_on(&self, work: Work, now: Timestamp) -> Result<bool> {
+        match work {
+            Work::Purge { day, account, mailbox } => {
+                let cutoff = now.as_millis() - self.inner.config.restore_window.as_millis() as i64;
+                let cutoff = Timestamp::from_millis(cutoff);
+                if day > day_of(cutoff) {
+                    return Ok(false);
+                }
+                self.purge(work, (account, mailbox), cutoff).await
+            }
+            Work::Drain { account, mailbox } => self.drain(work, (account, mailbox), now).await,
+            Work::Erase { account } => self.erase(work, account).await,
+            Work::Block { account, mailbox } => {
+                self.clear_stale_block(account, mailbox).await?;
+                Ok(false)
+            }
+            Work::Trim { account, mailbox } => self.trim_changes(work, (account, mailbox)).await,
+        }
+    }
+
+    // Lets go of what was expunged from the mailbox before `cutoff`.
+    async fn purge(
+        &self,
+        work: Work,
+        (account, mailbox): (AccountId, MailboxId),
+        cutoff: Timestamp,
+    ) -> Result<bool> {
+        let mut range = keys::all_of_mailbox(subspace::EXPUNGED, account, mailbox);
+        let mut left = false;
+        loop {
+            let from = range.clone();
+            let purge = async |tx: &mut Transaction| {
+                let kept = tx.range(from.clone(), step(WORK_STEP_MESSAGES)).collect().await?;
+                let (count, mut young) = (kept.len(), false);
+                for (key, value) in &kept {
+                    let expunged = ExpungedMessage::decode(value)?;
+                    if expunged.at > cutoff {
+                        young = true;
+                        continue;
+                    }
+                    let uid = keys::uid_of(key)?;
+                    let owner = Owner::Expunged { account, mailbox, uid };
+                    self.inner.bodies.drop_reference(tx, expunged.message.body, owner);
+                    tx.clear(key.clone());
+                    tx.clear(keys::summary(account, mailbox, uid.get()));
+                }
+                let last = kept.last().filter(|_| count == WORK_STEP_MESSAGES);
+                Ok((last.map(|(key, _)| key.clone()), young))
+            };
+            let (last, young) = self.inner.db.run(purge).await?;
+            left |= young;
+            match last {
+                Some(last) => range.begin = KeyRange::key(&last).end,
+                None => break,
+            }
+        }
+        // Of today's some may be young still; a later day's item would not find them otherwise.
+        let Work::Purge { day, .. } = work else { return Ok(false) };
+        if left && day >= day_of(cutoff) {
+            return Ok(false);
+        }
+        self.end_purge(work, (account, mailbox)).await?;
+        Ok(true)
+    }
+
+    // Of a deleted mailbox nothing remains once the last message is let go.
+    async fn end_purge(&self, work: Work, (account, mailbox): (AccountId, MailboxId)) -> Result<()> {
+        let end = async |tx: &mut Transaction| {
+            tx.clear(work.key());
+            let record = tx.get(&keys::mailbox(account, mailbox)).await?;
+            let deleted = match record {
+                Some(value) => MailboxRecord::decode(&value)?.deleted.is_some(),
+                None => false,
+            };
+            let options = RangeOptions { limit: Some(1), ..RangeOptions::default() };
+            let kept = keys::all_of_mailbox(subspace::EXPUNGED, account, mailbox);
+            let drained = tx.get(&Work::Drain { account, mailbox }.key()).await?.is_none();
+            if deleted && drained && tx.range(kept, options).collect().await?.is_empty() {
+                tx.clear(keys::mailbox(account, mailbox));
+                tx.clear(keys::keywords(account, mailbox));
+                tx.clear_range(keys::all_of_mailbox(subspace::SUMMARY, account, mailbox));
+            }
+            Ok(())
+        };
+        self.inner.db.run(end).await
+    }
+
+    // Turns the messages of a deleted mailbox into expunged ones.
+    async fn drain(
+        &self,
+        work: Work,
+        (account, mailbox): (AccountId, MailboxId),
+        now: Timestamp,
+    ) -> Result<bool> {
+        loop {
+            let drain = async |tx: &mut Transaction| {
+                let messages = keys::all_of_mailbox(subspace::MESSAGE, account, mailbox);
+                let messages = tx.range(messages, step(WORK_STEP_MESSAGES)).collect().await?;
+                for (key, value) in &messages {
+                    let uid = keys::uid_of(key)?;
+                    let gone = Gone { at: now, moved: false };
+                    keep_for_restore(tx, self, (account, mailbox, uid), StoredMessage::decode(value)?, gone);
+                }
+                note_purge(tx, account, mailbox, now);
+                if messages.len() < WORK_STEP_MESSAGES {
+                    tx.clear_range(keys::all_of_mailbox(subspace::CHANGE, account, mailbox));
+                    tx.clear_range(keys::all_of_mailbox(subspace::COUNTERS, account, mailbox));
+                    tx.clear(work.key());
+                    return Ok(true);
+                }
+                Ok(false)
+            };
+            if self.inner.db.run(drain).await? {
+                return Ok(true);
+            }
+        }
+    }
+
+    // Removes all of a deleted account, first what holds bodies.
+    async fn erase(&self, work: Work, account: AccountId) -> Result<bool> {
+        for space in [subspace::MESSAGE, subspace::EXPUNGED] {
+            while !self.erase_some(space, account).await? {}
+        }
+        let end = async |tx: &mut Transaction| {
+            let spaces = [subspace::SUMMARY, subspace::CHANGE, subspace::COUNTERS, subspace::KEYWORD];
+            let names = [subspace::MAILBOX, subspace::MAILBOX_NAME, subspace::ACCOUNT];
+            for space in spaces.into_iter().chain(names) {
+                tx.clear_range(keys::all_of_account(space, account));
+            }
+            tx.clear(work.key());
+            Ok(())
+        };
+        self.inner.db.run(end).await?;
+        Ok(true)
+    }
+
+    async fn erase_some(&self, space: u8, account: AccountId) -> Result<bool> {
+        let erase = async |tx: &mut Transaction| {
+            let range = keys::all_of_account(space, account);
+            let held = tx.range(range, step(WORK_STEP_MESSAGES)).collect().await?;
+            for (key, value) in &held {
+                let (uid, mailbox) = (keys::uid_of(key)?, keys::holder_of(key, space)?);
+                let (body, owner) = if space == subspace::MESSAGE {
+                    (StoredMessage::decode(value)?.body, Owner::Message { account, mailbox, uid })
+                } else {
+                    let body = ExpungedMessage::decode(value)?.message.body;
+                    (body, Owner::Expunged { account, mailbox, uid })
+                };
+                self.inner.bodies.drop_reference(tx, body, owner);
+                tx.clear(key.clone());
+            }
+            Ok(held.len() < WORK_STEP_MESSAGES)
+        };
+        self.inner.db.run(erase).await
+    }
+
+    // Keeps the newest entries of a change log, and records how far back it reaches.
+    async fn trim_changes(&self, work: Work, (account, mailbox): (AccountId, MailboxId)) -> Result<bool> {
+        let trim = async |tx: &mut Transaction| {
+            tx.clear(work.key());
+            let log = keys::all_of_mailbox(subspace::CHANGE, account, mailbox);
+            let options = RangeOptions { reverse: true, ..step(CHANGE_LOG_COMMITS) };
+            let (mut oldest, mut count) = (None, 0);
+            let mut entries = tx.range(log.clone(), options);
+            while let Some((key, _)) = entries.next().await? {
+                oldest = Some(key);
+                count += 1;
+            }
+            drop(entries);
+            if let Some(oldest) = oldest.filter(|_| count == CHANGE_LOG_COMMITS) {
+                // An entry may have several parts: it goes as a whole, and so do all before it.
+                let low_water = keys::modseq_of(&oldest)?;
+                let after = keys::change(account, mailbox, crate::types::ModSeq(low_water.0 + 1), 0);
+                tx.clear_range(KeyRange::new(log.begin, after));
+                tx.set(keys::low_water(account, mailbox), low_water.0.to_le_bytes().to_vec());
+            }
+            Ok(())
+        };
+        self.inner.db.run(trim).await?;
+        Ok(true)
+    }
+
+    // No reader has registered: what is there has been read by all.
+    async fn trim_outbox(&self) -> Result<()> {
+        for shard in 0..keys::OUTBOX_SHARDS {
+            let range = keys::outbox_shard(shard);
+            let mut tx = self.inner.db.begin();
+            let newest = RangeOptions { reverse: true, ..step(1) };
+            let Some((last, _)) = tx.range(range.clone(), newest).collect().await?.pop() else { continue };
+            // By the reading's own moment: what is written later stays for the next time.
+            let end = KeyRange::key(&last).end;
+            let read = KeyRange::new(range.begin, end);
+            self.inner
+                .db
+                .run(async |tx: &mut Transaction| {
+                    tx.clear_range(read.clone());
+                    Ok::<_, crate::Error>(())
+                })
+                .await?;
+        }
+        Ok(())
+    }
+}
