@@ -98,10 +98,10 @@ impl Store {
             Mutation::Max(key, value) => self.folded(key, Atomic::Max(value)),
             Mutation::Min(key, value) => self.folded(key, Atomic::Min(value)),
             Mutation::SetVersionstampedKey { key, offset, value } => {
-                (stamped(&key, offset, stamp), Some(value))
+                (stamp.written_to(&key, offset), Some(value))
             }
             Mutation::SetVersionstampedValue { key, value, offset } => {
-                (key, Some(stamped(&value, offset, stamp)))
+                (key, Some(stamp.written_to(&value, offset)))
             }
             Mutation::ClearRange(range) => {
                 let keys = keys_within(&self.keys, &range);
@@ -125,13 +125,6 @@ impl Store {
             _ => history.push((version, value)),
         }
     }
-}
-
-/// The value with its ten octets at `offset` replaced.
-fn stamped(octets: &[u8], offset: usize, stamp: Versionstamp) -> Bytes {
-    let mut octets = octets.to_vec();
-    octets[offset..offset + stamp.0.len()].copy_from_slice(&stamp.0);
-    octets.into()
 }
 
 fn value_at(history: &History, at: Version) -> Option<Bytes> {
