@@ -14,6 +14,8 @@ mod overlay;
 mod resolver;
 mod watches;
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod database;
 pub mod engine;
 pub mod local;

@@ -34,6 +34,9 @@ pub struct LocalConfig {
     pub log_segment_octets: u64,
     /// How long a read version is good for.
     pub transaction_life: Duration,
+    /// How soon a log file that is only kept for large values is looked through again for live ones;
+    /// doubled each time.
+    pub value_look: Duration,
 }
 
 impl Default for LocalConfig {
@@ -44,6 +47,7 @@ impl Default for LocalConfig {
             memtable_octets: 16 * 1024 * 1024,
             log_segment_octets: limits::LOG_SEGMENT_OCTETS,
             transaction_life: limits::TRANSACTION_LIFE,
+            value_look: Duration::from_secs(60),
         }
     }
 }
@@ -101,6 +105,7 @@ impl Local {
             seen: VecDeque::new(),
             persisted,
             looks: BTreeMap::new(),
+            first_look: config.value_look,
         };
         store.replay(|| upkeep.flush_while_replaying())?;
         upkeep.seen.push_back((Instant::now(), store.visible()));
@@ -115,6 +120,23 @@ impl Local {
         ]);
         let parts = Parts { store, inbox, bell, watches, threads: Arc::new(Mutex::new(threads)) };
         Ok(Arc::new(Self { parts, life: config.transaction_life, _lock: lock }))
+    }
+
+    /// Flushes all that is in memory, soon.
+    #[cfg(test)]
+    pub(super) fn seal(&self) {
+        self.parts.store.seal();
+        self.parts.bell.ring();
+    }
+
+    #[cfg(test)]
+    pub(super) fn log_files(&self) -> usize {
+        self.parts.store.log.segments().len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn persisted_tables(&self) -> usize {
+        lsm_tree::AbstractTree::table_count(&self.parts.store.tree)
     }
 
     /// A range to be cleared is counted before it is taken in: see [`limits::CLEAR_RANGE_KEYS`].

@@ -14,3 +14,6 @@ mod upkeep;
 mod values;
 
 pub use engine::{Local, LocalConfig};
+
+#[cfg(test)]
+mod tests;

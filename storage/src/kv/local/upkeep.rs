@@ -19,8 +19,6 @@ use crate::{Error, Result, limits};
 
 /// How often versions age.
 const TICK: Duration = Duration::from_millis(500);
-/// How often a log file that is only kept for values is looked through, at first; doubled each time.
-const LOOK_FIRST: Duration = Duration::from_secs(60);
 /// The longest between two looks.
 const LOOK_LAST: Duration = Duration::from_secs(3600);
 /// Below this share of live octets, in percent, a file's values are moved into the tree.
@@ -80,6 +78,7 @@ pub(super) struct Upkeep {
     // Log entries up to here are in the tree's files.
     pub(super) persisted: u64,
     pub(super) looks: BTreeMap<u64, Look>,
+    pub(super) first_look: Duration,
 }
 
 /// When a log file is looked through next, and what was found.
@@ -172,7 +171,7 @@ impl Upkeep {
     /// Whether a value that someone may read stands in the file. Looks only as often as is due.
     fn is_needed(&mut self, segment: u64, octets: u64) -> Result<bool> {
         let now = Instant::now();
-        let first = Look { next: now, pause: LOOK_FIRST, empty_at: None };
+        let first = Look { next: now, pause: self.first_look, empty_at: None };
         let look = self.looks.entry(segment).or_insert(first);
         if let Some(version) = look.empty_at {
             // Readers of versions before may still follow a place into the file.
@@ -182,7 +181,7 @@ impl Upkeep {
             return Ok(true);
         }
         look.next = now + look.pause;
-        let is_old = look.pause > LOOK_FIRST;
+        let is_old = look.pause > self.first_look;
         look.pause = (look.pause * 2).min(LOOK_LAST);
         let visible = self.store.visible();
         let live = live_values(&self.store, segment, visible)?;
