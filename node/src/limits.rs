@@ -1,5 +1,7 @@
 //! The bounds of this floor: the number, its unit, and why it is what it is.
 
+use std::time::Duration;
+
 /// Longest POP3 line in octets, without its line end. RFC 2449 §4 asks for 255; a base64 response to
 /// AUTH may be as long as four thirds of `SASL_RESPONSE_OCTETS` of the gateway.
 pub const POP3_LINE_OCTETS: usize = 6 * 1024;
@@ -42,3 +44,46 @@ pub const IMAP_ID_FIELDS: usize = 30;
 /// Longest string written in quotes, in octets: some clients' quoted strings are bounded (RFC 2683 §3.4.1);
 /// longer ones are literals.
 pub const IMAP_QUOTED_OCTETS: usize = 1_000;
+/// Mailboxes whose `\Recent` mark is remembered: some 60 octets each.
+pub const IMAP_RECENT_MARKS: u64 = 100_000;
+/// Octets of responses that an IMAP command collects before it writes them out: one TLS record.
+pub const IMAP_OUTPUT_OCTETS: usize = 16 * 1024;
+/// Most messages whose records and summaries one FETCH or SEARCH holds at a time.
+pub const IMAP_BATCH_MESSAGES: usize = 256;
+/// Most octets of summaries that one FETCH holds at a time.
+pub const IMAP_BATCH_OCTETS: usize = 1 << 20;
+/// Neighbours that are read in one range although some between them were not asked for.
+pub const IMAP_RANGE_GAP: u32 = 8;
+/// Longest header section that HEADER.FIELDS or SEARCH reads, in octets.
+pub const IMAP_HEADER_OCTETS: u64 = 1 << 20;
+/// Largest decoded part that BINARY keeps in memory, in octets; larger ones are decoded twice, once
+/// to know their size.
+pub const IMAP_BINARY_OCTETS: u64 = 1 << 20;
+/// Time to log in, from the first octet to the last.
+pub const IMAP_LOGIN_TIME: Duration = Duration::from_secs(60);
+/// Time for one command from its first octet to its last, literals apart.
+pub const IMAP_COMMAND_TIME: Duration = Duration::from_secs(300);
+/// Longest pause within an APPEND's message.
+pub const IMAP_LITERAL_PAUSE: Duration = Duration::from_secs(120);
+/// Slowest APPEND, in octets per second, after the first pause: who sends an octet a minute holds a
+/// connection and memory for nothing.
+pub const IMAP_LITERAL_RATE: u64 = 256;
+/// How long an APPEND waits for the node's octet budget.
+pub const IMAP_BUDGET_PATIENCE: Duration = Duration::from_secs(20);
+/// First allocation for an APPEND's message, in octets; it doubles as octets arrive.
+pub const IMAP_APPEND_STEP_OCTETS: usize = 64 * 1024;
+/// Largest refused literal that is read and dropped, in octets; the connection is closed over a
+/// larger one (RFC 7888 §4).
+pub const IMAP_DISCARD_OCTETS: u64 = 256 << 20;
+/// Commands in one session that are no valid ones, before it is closed.
+pub const IMAP_ERRORS: u32 = 100;
+/// The same before login: nobody honest makes many mistakes there.
+pub const IMAP_ERRORS_BEFORE_LOGIN: u32 = 10;
+/// Failed logins in one session before it is closed.
+pub const IMAP_FAILED_LOGINS: u32 = 5;
+/// Time for the server's last words to a client that is being closed.
+pub const IMAP_LAST_WORDS: Duration = Duration::from_secs(5);
+/// Longest LIST pattern with its reference, in octets; what is longer matches nothing.
+pub const IMAP_PATTERN_OCTETS: usize = 4_096;
+/// Largest message that APPEND parses on the task's own thread, in octets: about a millisecond.
+pub const IMAP_PARSE_OCTETS: usize = 512 * 1024;

@@ -33,8 +33,7 @@ impl Watches {
         Ok(Registered { watches: self.clone(), key, changed })
     }
 
-    /// Wakes those who watch the key.
-    pub(super) fn key_changed(&self, key: &[u8]) {
+    fn key_changed(&self, key: &[u8]) {
         let keys = self.keys.lock();
         if let Some(changed) = keys.get(key) {
             changed.notify_waiters();
@@ -48,11 +47,6 @@ impl Watches {
         }
         let keys = self.keys.lock();
         keys.iter().filter(|(key, _)| range.contains(key)).for_each(|(_, changed)| changed.notify_waiters());
-    }
-
-    /// Whether nobody watches anything.
-    pub(super) fn is_empty(&self) -> bool {
-        self.keys.lock().is_empty()
     }
 
     /// Wakes everybody: the engine closes.

@@ -123,9 +123,18 @@ impl Framer {
     }
 }
 
+/// The literal that a line (without its line end) opens.
+pub fn literal_at_end(line: &[u8]) -> Option<LiteralHead> {
+    literal_opening(line).map(|(_, literal)| literal)
+}
+
 /// The literal that the line (with its line end) opens, and where in the line it starts.
 fn literal_head(line: &[u8]) -> Option<(usize, LiteralHead)> {
-    let inner = line.strip_suffix(b"}\r\n")?;
+    literal_opening(line.strip_suffix(b"\r\n")?)
+}
+
+fn literal_opening(line: &[u8]) -> Option<(usize, LiteralHead)> {
+    let inner = line.strip_suffix(b"}")?;
     let (inner, synchronizing) = match inner.strip_suffix(b"+") {
         Some(inner) => (inner, false),
         None => (inner, true),

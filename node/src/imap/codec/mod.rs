@@ -8,6 +8,7 @@ mod fetch;
 pub mod frame;
 mod list;
 pub mod mailbox_name;
+pub mod message_data;
 pub mod parse;
 mod search;
 pub mod sequence_set;

@@ -1,0 +1,88 @@
+//! LIST's patterns (RFC 9051 §6.3.9): `*` stands for any characters, `%` for any within one level.
+
+use crate::limits;
+
+/// A pattern in its canonical form: the reference, then the client's pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern(String);
+
+impl Pattern {
+    /// `None` for what is longer than any name can match: it is ignored, as the RFC says of patterns
+    /// that are not accepted.
+    pub(super) fn new(reference: &str, pattern: &str) -> Option<Self> {
+        let mut text = format!("{reference}{pattern}");
+        let first = text.split('/').next().unwrap_or_default();
+        if first.eq_ignore_ascii_case("INBOX") {
+            text.replace_range(..5, "INBOX");
+        }
+        (text.len() <= limits::IMAP_PATTERN_OCTETS).then_some(Self(text))
+    }
+
+    /// Whether the whole name matches. The number of steps is bounded by the product of the lengths.
+    pub(super) fn matches(&self, name: &str) -> bool {
+        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        // reached[i]: the pattern so far matches the first i octets of the name.
+        let mut reached = vec![false; name.len() + 1];
+        reached[0] = true;
+        for wanted in pattern {
+            match wanted {
+                b'*' => {
+                    let from = reached.iter().position(|is| *is).unwrap_or(reached.len());
+                    reached[from..].fill(true);
+                }
+                b'%' => {
+                    for at in 0..name.len() {
+                        reached[at + 1] |= reached[at] && name[at] != b'/';
+                    }
+                }
+                literal => {
+                    for at in (0..name.len()).rev() {
+                        reached[at + 1] = reached[at] && name[at] == *literal;
+                    }
+                    reached[0] = false;
+                }
+            }
+        }
+        reached[name.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, name: &str) -> bool {
+        Pattern::new("", pattern).expect("short").matches(name)
+    }
+
+    #[test]
+    fn wildcards() {
+        assert!(matches("*", "a/b") && matches("%", "a") && !matches("%", "a/b"));
+        assert!(matches("a/%", "a/b") && !matches("a/%", "a/b/c") && matches("a/*", "a/b/c"));
+        assert!(matches("inbox", "INBOX") && matches("Inbox/%", "INBOX/x") && !matches("sent", "Sent"));
+        assert!(matches("%/%c", "a/bc") && !matches("", "a") && matches("a**b%", "a/x/b"));
+        assert!(Pattern::new("a/", "%").expect("short").matches("a/b"));
+        assert!(!matches(&"*a".repeat(100), &"a".repeat(99)));
+    }
+
+    fn naive(pattern: &[u8], name: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => name.is_empty(),
+            Some((wildcard @ (b'*' | b'%'), rest)) => (0..=name.len())
+                .take_while(|taken| *wildcard == b'*' || !name[..*taken].contains(&b'/'))
+                .any(|taken| naive(rest, &name[taken..])),
+            Some((wanted, rest)) => {
+                name.split_first().is_some_and(|(first, name)| first == wanted && naive(rest, name))
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definition(pattern in "[ab/*%]{0,7}", name in "[ab/]{0,9}") {
+            prop_assert_eq!(matches(&pattern, &name), naive(pattern.as_bytes(), name.as_bytes()));
+        }
+    }
+}

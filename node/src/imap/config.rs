@@ -1,0 +1,46 @@
+//! Settings of the IMAP role.
+
+use serde::Deserialize;
+use sterna_gateway::login::network::Network;
+
+/// The `[imap]` table of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImapConfig {
+    /// Networks from which logins in the clear are allowed: a webmail server beside this one, a
+    /// balancer that ends TLS.
+    pub trusted_networks: Vec<Network>,
+    /// Largest message that APPEND takes, in octets (`APPENDLIMIT`, RFC 7889).
+    pub append_limit_octets: u64,
+    /// How long a logged-in client may be silent, in seconds; at least 1,800 (RFC 9051 §5.4).
+    pub idle_timeout_s: u64,
+    /// How long a client may refuse to take what it asked for, in seconds.
+    pub write_timeout_s: u64,
+}
+
+impl Default for ImapConfig {
+    fn default() -> Self {
+        Self {
+            trusted_networks: Vec::new(),
+            append_limit_octets: 50 << 20,
+            idle_timeout_s: 1_860,
+            write_timeout_s: 300,
+        }
+    }
+}
+
+impl ImapConfig {
+    /// What is wrong with it, if anything, in words for an administrator.
+    pub fn check(&self) -> Result<(), String> {
+        if self.idle_timeout_s < 1_800 {
+            return Err("idle_timeout_s must be at least 1800 (RFC 9051 section 5.4)".into());
+        }
+        if !(1..=u64::from(u32::MAX)).contains(&self.append_limit_octets) {
+            return Err("append_limit_octets must be between 1 and 4294967295".into());
+        }
+        if self.write_timeout_s == 0 {
+            return Err("write_timeout_s must not be 0".into());
+        }
+        Ok(())
+    }
+}
