@@ -31,6 +31,9 @@ pub struct BodiesConfig {
     /// How long an upload may take from its first octet to the commit of its record. One that takes
     /// longer is given up: its commit fails.
     pub upload_life: Duration,
+    /// Whether this node is the only one, as with the `local` engine: then it packs and collects at once, without
+    /// waiting for the lease of an earlier run to stand still.
+    pub exclusive: bool,
     /// How often the collector looks for work.
     pub collect_interval: Duration,
 }
@@ -48,6 +51,7 @@ impl Default for BodiesConfig {
             patience: Duration::from_secs(10),
             grace: Duration::from_secs(60 * 60),
             upload_life: Duration::from_secs(4 * 60 * 60),
+            exclusive: false,
             collect_interval: Duration::from_secs(60),
         }
     }

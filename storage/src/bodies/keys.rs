@@ -13,6 +13,7 @@ const CANDIDATE: u8 = b'c';
 const CLUSTER_CHECK: u8 = b'k';
 const DOMAIN_KEY: u8 = b'd';
 const AWAY: u8 = b'l';
+const LEASE: u8 = b'h';
 const PIECE: u8 = b'p';
 const STAGED: u8 = b's';
 const WASTE: u8 = b'w';
@@ -132,6 +133,11 @@ pub(super) fn all_waste() -> KeyRange {
 /// The segment of a waste key.
 pub(super) fn wasted_segment(key: &[u8]) -> Result<SegmentId> {
     indexed_body(key).map(|id| SegmentId(id.0))
+}
+
+/// Who packs and collects.
+pub(super) fn lease() -> Bytes {
+    own(LEASE).finish()
 }
 
 /// `S segment`: what is known of it.

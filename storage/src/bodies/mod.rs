@@ -1,7 +1,7 @@
 //! Message bodies: staged, packed, sealed, read in ranges, collected.
 //!
 //! Reading order: `store` (the handle) and `config`, `stage` and `upload` (how a body comes in), `read` and
-//! `read_many` with `cache` (how it goes out), `pack`, `collect` and `rewrite` with `workers` (what happens to it
+//! `read_many` with `cache` (how it goes out), `pack`, `collect` and `rewrite` with `workers` and `lease` (what happens to it
 //! meanwhile), `verify` and `recover`; beneath them `crypt` and `domains` (keys), `frame` (how octets
 //! are sealed), `record`, `segment` and `keys` (stored forms), `objects` (the object store).
 
@@ -12,6 +12,7 @@ mod crypt;
 mod domains;
 mod frame;
 mod keys;
+mod lease;
 mod objects;
 mod pack;
 mod read;

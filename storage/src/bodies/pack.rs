@@ -58,22 +58,16 @@ impl Gathering {
     }
 
     /// Adds a body. One whose octets are damaged is left where it is, for `verify` to tell.
-    pub(super) fn push(
-        &mut self,
-        source: Source,
-        id: BodyId,
-        record: BodyRecord,
-        owners: Vec<Owner>,
-        parts: &[Bytes],
-    ) {
-        match self.builder.push(id, record.header, owners, parts) {
+    pub(super) fn push(&mut self, source: Source, body: Found) {
+        let Found { id, record, owners, parts } = body;
+        match self.builder.push(id, record.header, owners, &parts) {
             Ok(()) => self.sources.push(source),
             Err(error) => tracing::error!(body = %id, %error, "body cannot be packed"),
         }
     }
 }
 
-/// A staged body as it was found.
+/// A body to be packed, as it was found.
 pub(super) struct Found {
     pub(super) id: BodyId,
     pub(super) record: BodyRecord,
@@ -99,7 +93,7 @@ impl Bodies {
                     packed.add(self.pack_long(body).await?);
                     continue;
                 }
-                gathering.push(Source::Staged, body.id, body.record, body.owners, &body.parts);
+                gathering.push(Source::Staged, body);
                 if self.is_full(&gathering) {
                     let full = std::mem::replace(&mut gathering, Gathering::new());
                     packed.add(self.write_segment(full).await?);

@@ -4,7 +4,7 @@
 use super::collect::{Collected, Memory};
 use super::keys;
 use super::objects::ObjectName;
-use super::pack::{Gathering, Source, owners};
+use super::pack::{Found, Gathering, Source, owners};
 use super::record::{BodyRecord, Place, SegmentId, SegmentRecord, Upload};
 use super::store::Bodies;
 use crate::Result;
@@ -94,7 +94,8 @@ impl Bodies {
             let ranges: Vec<_> = living.iter().map(|(offset, _, record, _)| range(*offset, record)).collect();
             let sealed = self.inner.objects.get_ranges(ObjectName::Segment(segment), &ranges).await?;
             for ((offset, id, record, owners), sealed) in living.into_iter().zip(sealed) {
-                gathering.push(Source::Packed(segment, offset), id, record, owners, &[sealed]);
+                let body = Found { id, record, owners, parts: vec![sealed] };
+                gathering.push(Source::Packed(segment, offset), body);
                 if self.is_full(gathering) {
                     self.write_segment(std::mem::replace(gathering, Gathering::new())).await?;
                 }

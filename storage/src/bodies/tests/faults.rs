@@ -16,17 +16,17 @@ use object_store::{
 
 /// What fails.
 #[derive(Debug, Default)]
-pub(super) struct Switch {
+pub(in crate::bodies) struct Switch {
     /// Every write.
-    pub(super) away: AtomicBool,
+    pub(in crate::bodies) away: AtomicBool,
     /// Every part of an upload but its first.
-    pub(super) parts: AtomicBool,
+    pub(in crate::bodies) parts: AtomicBool,
 }
 
 #[derive(Debug)]
-pub(super) struct Faulty {
-    pub(super) inner: Arc<dyn ObjectStore>,
-    pub(super) switch: Arc<Switch>,
+pub(in crate::bodies) struct Faulty {
+    pub(in crate::bodies) inner: Arc<dyn ObjectStore>,
+    pub(in crate::bodies) switch: Arc<Switch>,
 }
 
 impl fmt::Display for Faulty {

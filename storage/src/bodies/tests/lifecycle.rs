@@ -18,7 +18,7 @@ async fn read(bodies: &Bodies, id: BodyId) -> crate::Result<Vec<u8>> {
 async fn gather(bodies: &Bodies) -> Gathering {
     let mut gathering = Gathering::new();
     for body in bodies.staged_page(&mut keys::all_staged()).await.expect("reads") {
-        gathering.push(Source::Staged, body.id, body.record, body.owners, &body.parts);
+        gathering.push(Source::Staged, body);
     }
     gathering
 }
@@ -262,4 +262,43 @@ async fn bodies_are_recovered_from_the_object_store_alone() {
     house.bodies.erase_domain_key(DOMAIN).await.expect("erased");
     let recovery = Recovery::open(house.objects.clone(), &Secret::new([42; 32])).await.expect("opens");
     assert!(matches!(recovery.read(&found[0], drop).await, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn workers_pack_and_collect_by_themselves() {
+    let config = BodiesConfig {
+        segment_octets: 50_000,
+        collect_interval: std::time::Duration::from_millis(5),
+        segment_age: std::time::Duration::from_millis(5),
+        upload_life: std::time::Duration::from_secs(60),
+        ..config()
+    };
+    let house = House::with(config).await;
+    let (tasks, stop) = (tokio_util::task::TaskTracker::new(), tokio_util::sync::CancellationToken::new());
+    house.bodies.spawn_workers(&tasks, stop.clone());
+    let id = house.put(&noise(1, 60_000), owner(1)).await;
+    let until = async |files: usize| {
+        let reached = async {
+            while house.files().len() != files {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), reached).await.expect("the workers do it");
+    };
+    until(1).await;
+    house.drop_reference(id, owner(1)).await;
+    until(0).await;
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    assert!(house.db.begin().get(&keys::lease()).await.expect("reads").is_none(), "it was given up");
+}
+
+#[tokio::test]
+async fn bodies_of_an_erased_domain_are_no_damage() {
+    let house = House::new().await;
+    house.put(b"octets", owner(1)).await;
+    house.bodies.erase_domain_key(DOMAIN).await.expect("erased");
+    house.bodies.pack_once().await.expect("packs what it cannot read");
+    assert_eq!(house.verify().await, []);
 }
