@@ -162,3 +162,27 @@ pub const QUEUE_LISTED_TOGETHER: usize = 1000;
 pub const QUEUE_LISTED_OCTETS: usize = 4 << 20;
 /// Longest sleep of a queue worker: after it the queue is looked at, whatever the watches told.
 pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Size that a log file is preallocated at. Small enough that purging gives space back soon, large
+/// enough that a new file's preallocation is rare. A single larger entry gets a file of its own size.
+pub const LOG_SEGMENT_OCTETS: u64 = 32 * 1024 * 1024;
+/// Most octets of entries that wait for the log's writer; past it appends fail with `Overloaded`.
+pub const LOG_QUEUE_OCTETS: usize = 32 * 1024 * 1024;
+/// Longest entry of the log: a full transaction with its framing.
+pub const LOG_ENTRY_OCTETS: usize = 2 * TRANSACTION_OCTETS;
+/// Values of this many octets and more stand in the log alone, the store keeping their place; smaller
+/// ones, which are read in ranges with their neighbours, stand in the store.
+pub const VALUE_IN_LOG_OCTETS: usize = 2048;
+/// Most keys that one `clear_range` may remove: it is done inline and must not stall the applying of
+/// others. Larger ranges are cleared in steps by their owner.
+pub const CLEAR_RANGE_KEYS: usize = 10_000;
+/// Most transactions in one log entry, so that the first does not wait long for the last.
+pub const ENTRY_TRANSACTIONS: usize = 128;
+/// Octets of write sets after which a log entry is closed.
+pub const ENTRY_OCTETS: usize = 1024 * 1024;
+/// Most octets of transactions that wait for the resolver; past it commits fail with `Overloaded`.
+pub const COMMIT_QUEUE_OCTETS: usize = 32 * 1024 * 1024;
+/// Most keys in the conflict window, some 150 octets each. Past it the oldest versions leave early, and
+/// transactions that read at them are `TooOld`.
+pub const WINDOW_KEYS: usize = 150_000;
+/// Most octets of memtables kept for readers of old versions. Past it old versions leave early.
+pub const RETAINED_MEMTABLE_OCTETS: u64 = 48 * 1024 * 1024;

@@ -26,6 +26,13 @@ impl Versionstamp {
         stamp[8..].copy_from_slice(&order.to_be_bytes());
         Self(stamp)
     }
+
+    /// The octets with this in place of the ten at `offset`, which must be there.
+    pub(crate) fn written_to(self, octets: &[u8], offset: usize) -> Bytes {
+        let mut octets = octets.to_vec();
+        octets[offset..offset + self.0.len()].copy_from_slice(&self.0);
+        octets.into()
+    }
 }
 
 /// One write.

@@ -1,7 +1,7 @@
 //! The naive engine: a map of versions in memory. The oracle that the other engines are compared with,
 //! and a store for the unit tests of the floors above. Nothing outlives the process.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,14 +69,12 @@ impl Store {
     }
 
     fn forget(&mut self, life: Duration) {
-        while self.recent.front().is_some_and(|written| written.at.elapsed() > life) {
-            let Some(written) = self.recent.pop_front() else { return };
+        let mut changed = BTreeSet::new();
+        while let Some(written) = self.recent.pop_front_if(|written| written.at.elapsed() > life) {
             self.oldest = written.version;
-            for range in &written.ranges {
-                let within: Vec<Bytes> = keys_within(&self.keys, range);
-                within.into_iter().for_each(|key| self.trim(&key));
-            }
+            written.ranges.iter().for_each(|range| changed.extend(keys_within(&self.keys, range)));
         }
+        changed.iter().for_each(|key| self.trim(key));
     }
 
     /// Drops the values of a key that no version in the window sees.
@@ -98,10 +96,10 @@ impl Store {
             Mutation::Max(key, value) => self.folded(key, Atomic::Max(value)),
             Mutation::Min(key, value) => self.folded(key, Atomic::Min(value)),
             Mutation::SetVersionstampedKey { key, offset, value } => {
-                (stamped(&key, offset, stamp), Some(value))
+                (stamp.written_to(&key, offset), Some(value))
             }
             Mutation::SetVersionstampedValue { key, value, offset } => {
-                (key, Some(stamped(&value, offset, stamp)))
+                (key, Some(stamp.written_to(&value, offset)))
             }
             Mutation::ClearRange(range) => {
                 let keys = keys_within(&self.keys, &range);
@@ -125,13 +123,6 @@ impl Store {
             _ => history.push((version, value)),
         }
     }
-}
-
-/// The value with its ten octets at `offset` replaced.
-fn stamped(octets: &[u8], offset: usize, stamp: Versionstamp) -> Bytes {
-    let mut octets = octets.to_vec();
-    octets[offset..offset + stamp.0.len()].copy_from_slice(&stamp.0);
-    octets.into()
 }
 
 fn value_at(history: &History, at: Version) -> Option<Bytes> {
@@ -231,5 +222,18 @@ impl Engine for Memory {
     async fn close(&self) {
         self.store.lock().closed = true;
         self.watches.all_changed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn conforms() {
+        let make = |life: Duration| -> futures::future::BoxFuture<'static, Arc<dyn Engine>> {
+            Box::pin(async move { Memory::with_life(life) as Arc<dyn Engine> })
+        };
+        crate::kv::conformance::run_all(&make).await;
     }
 }

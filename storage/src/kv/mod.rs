@@ -11,10 +11,14 @@ pub mod record;
 
 mod atomic;
 mod overlay;
+mod resolver;
 mod watches;
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod database;
 pub mod engine;
+pub mod local;
 pub mod memory;
 pub mod reader;
 pub mod transaction;
@@ -22,6 +26,7 @@ pub mod transaction;
 pub use database::Database;
 pub use engine::{Committed, Engine, Version, Versionstamp, Watch};
 pub use key::{KeyReader, KeyWriter};
+pub use local::{Local, LocalConfig};
 pub use memory::Memory;
 pub use range::{KeyRange, RangeOptions};
 pub use reader::RangeReader;

@@ -33,7 +33,8 @@ impl Watches {
         Ok(Registered { watches: self.clone(), key, changed })
     }
 
-    fn key_changed(&self, key: &[u8]) {
+    /// Wakes those who watch the key.
+    pub(super) fn key_changed(&self, key: &[u8]) {
         let keys = self.keys.lock();
         if let Some(changed) = keys.get(key) {
             changed.notify_waiters();
@@ -47,6 +48,11 @@ impl Watches {
         }
         let keys = self.keys.lock();
         keys.iter().filter(|(key, _)| range.contains(key)).for_each(|(_, changed)| changed.notify_waiters());
+    }
+
+    /// Whether nobody watches anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.lock().is_empty()
     }
 
     /// Wakes everybody: the engine closes.
