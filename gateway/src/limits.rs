@@ -143,3 +143,8 @@ pub const DNS_CACHE_ANSWERS: u64 = 16_384;
 pub const DNS_CACHE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest time that "no such name" is kept: a record just published should soon be seen.
 pub const DNS_CACHE_NEGATIVE_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// Time that a client's message waits for memory under the node's budget before it gets `452 4.3.1`.
+pub const MEMORY_WAIT: Duration = Duration::from_secs(30);
+/// Time for the last octets of a connection, and its close, to leave.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(5);

@@ -7,6 +7,9 @@
 pub mod client;
 mod cmd;
 pub mod codec;
+pub mod driver;
+pub mod policy;
 pub mod session;
 
+pub use policy::{Peer, Policy};
 pub use session::Session;

@@ -1,0 +1,3 @@
+//! Integration tests of the mail edge, in one binary.
+
+mod smtp_transcripts;
