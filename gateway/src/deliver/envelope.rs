@@ -73,6 +73,8 @@ pub struct Recipient {
     pub last_failure: Option<Failure>,
     /// Whether its sender was told of the delay.
     pub delay_reported: bool,
+    /// Whether nothing is left to tell its sender: the report on its final state was sent, or none is due.
+    pub reported: bool,
 }
 
 /// How a recipient is reached.
@@ -127,9 +129,27 @@ impl Record for Envelope {
 }
 
 impl Envelope {
-    /// Whether nothing is left to be done for any recipient.
+    /// Whether every recipient's state is final and every report that was due was sent: the queue entry can go.
     pub fn is_done(&self) -> bool {
-        self.recipients.iter().all(Recipient::is_done)
+        self.recipients.iter().all(|recipient| recipient.is_final() && recipient.reported)
+    }
+
+    /// Sets a recipient's final state; whether a report is due follows from what its sender wants
+    /// (RFC 3461 §4.1, and never to the null reverse-path).
+    pub fn settle(&mut self, recipient: usize, state: State) {
+        let nobody = self.sender.is_none();
+        if let Some(recipient) = self.recipients.get_mut(recipient) {
+            let wanted = recipient.notify.unwrap_or(Notify { success: false, failure: true, delay: true });
+            recipient.reported = nobody
+                || match &state {
+                    State::Pending => false,
+                    State::Delivered => !wanted.success,
+                    // A server that speaks DSN reports further on by itself.
+                    State::Relayed { dsn, .. } => *dsn || !wanted.success,
+                    State::Failed => !wanted.failure,
+                };
+            recipient.state = state;
+        }
     }
 }
 
@@ -146,11 +166,12 @@ impl Recipient {
             next_attempt: now,
             last_failure: None,
             delay_reported: false,
+            reported: false,
         }
     }
 
     /// Whether its state is final.
-    pub fn is_done(&self) -> bool {
+    pub fn is_final(&self) -> bool {
         self.state != State::Pending
     }
 
@@ -170,6 +191,27 @@ pub fn local_operation(queue_id: QueueId, account: AccountId) -> OperationId {
 mod tests {
     use super::*;
 
+    fn envelope(recipients: Vec<Recipient>) -> Envelope {
+        Envelope {
+            sender: None,
+            body: BodyKind::EightBitMime,
+            smtp_utf8: true,
+            return_content: Some(Return::Headers),
+            envelope_id: Some("QQ314159".into()),
+            trace: "Received: from x\r\n".into(),
+            body_domain: DomainId(3),
+            origin: Origin {
+                received: Timestamp::from_secs(1_700_000_000),
+                account: None,
+                peer: Some("192.0.2.1".parse().expect("an address")),
+                hello: "x.example".into(),
+                protocol: "ESMTP".into(),
+                tls: None,
+            },
+            recipients,
+        }
+    }
+
     #[test]
     fn envelopes_are_read_back() {
         let now = Timestamp::from_secs(1_700_000_000);
@@ -181,26 +223,32 @@ mod tests {
         recipient.notify = Some(Notify::NEVER);
         recipient.last_failure =
             Some(Failure { at: now, status: "4.2.2".into(), text: "full".into(), host: None });
-        let envelope = Envelope {
-            sender: None,
-            body: BodyKind::EightBitMime,
-            smtp_utf8: true,
-            return_content: Some(Return::Headers),
-            envelope_id: Some("QQ314159".into()),
-            trace: "Received: from x\r\n".into(),
-            body_domain: DomainId(3),
-            origin: Origin {
-                received: now,
-                account: None,
-                peer: Some("192.0.2.1".parse().expect("an address")),
-                hello: "x.example".into(),
-                protocol: "ESMTP".into(),
-                tls: None,
-            },
-            recipients: vec![recipient],
-        };
+        let envelope = envelope(vec![recipient]);
         assert_eq!(Envelope::decode(&envelope.encode()).expect("own record"), envelope);
-        assert!(!envelope.is_done());
+        assert!(!envelope.is_done() && !envelope.recipients[0].is_final());
+    }
+
+    #[test]
+    fn reports_are_due_as_the_sender_wants() {
+        let due = |sender: Option<&str>, notify, state| {
+            let now = Timestamp::from_secs(1);
+            let mut recipient = Recipient::new("b@x.example".parse().expect("valid"), Target::Remote, now);
+            recipient.notify = notify;
+            let sender = sender.map(|sender| sender.parse().expect("valid"));
+            let mut envelope = Envelope { sender, ..envelope(vec![recipient]) };
+            envelope.settle(0, state);
+            !envelope.is_done()
+        };
+        let success = Some(Notify { success: true, failure: false, delay: false });
+        let relayed = |dsn| State::Relayed { host: "mx".into(), dsn, reply: "250".into() };
+        assert!(due(Some("a@x.example"), None, State::Failed));
+        assert!(!due(Some("a@x.example"), None, State::Delivered));
+        assert!(due(Some("a@x.example"), success, State::Delivered));
+        assert!(!due(Some("a@x.example"), success, State::Failed));
+        assert!(due(Some("a@x.example"), success, relayed(false)));
+        assert!(!due(Some("a@x.example"), success, relayed(true)));
+        assert!(!due(Some("a@x.example"), Some(Notify::NEVER), State::Failed));
+        assert!(!due(None, success, State::Failed) && !due(None, success, State::Delivered));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::entry::{self, Entry, Head, Incarnation, SHARDS};
 use super::lease::{heartbeat_key, register};
 use super::store::Queue;
+use crate::bodies::Owner;
 use crate::kv::{RangeOptions, Transaction};
 use crate::limits::QUEUE_CLAIMED_TOGETHER;
 use crate::types::{QueueId, Timestamp};
@@ -21,6 +22,9 @@ pub struct Claim {
     incarnation: Incarnation,
     epoch: u64,
 }
+
+/// The epoch of an entry that is claimed from the start.
+const FIRST_EPOCH: u64 = 1;
 
 impl Queue {
     /// Claims at most `limit` entries that are due at `now`.
@@ -74,6 +78,24 @@ impl Queue {
             claims.push(Claim { entry: head.with(id, payload), incarnation, epoch: head.epoch });
         }
         Ok(claims)
+    }
+
+    /// As [`Queue::put`], claimed by this node from the start: for who goes on with the entry at once. The same call
+    /// in a rerun of the transaction writes the same. Once it has committed, [`Queue::first_claim`] is the claim.
+    pub async fn put_claimed(&self, tx: &mut Transaction, entry: &Entry) -> Result<()> {
+        let incarnation = self.inner.incarnation;
+        if tx.get(&heartbeat_key(incarnation)).await?.is_none() {
+            register(tx, incarnation);
+        }
+        let head = Head { claim: Some(incarnation), epoch: FIRST_EPOCH, ..Head::of(entry) };
+        head.replace(tx, entry.id, None);
+        self.inner.bodies.add_reference(tx, entry.body, Owner::Queue(entry.id));
+        entry::set_payload(tx, entry.id, &entry.payload, true)
+    }
+
+    /// The claim that [`Queue::put_claimed`] made.
+    pub fn first_claim(&self, entry: Entry) -> Claim {
+        Claim { entry, incarnation: self.inner.incarnation, epoch: FIRST_EPOCH }
     }
 
     /// Whether the claim still holds: `NotFound` if the entry was cancelled, or another node has taken it over. To

@@ -342,3 +342,32 @@ async fn long_payloads_are_kept_whole_and_replaced() {
     let endless = Bytes::from(vec![0; 3 << 20]);
     assert!(matches!(queue.update(&claim, &endless).await, Err(Error::TooLarge(_))));
 }
+
+#[tokio::test]
+async fn an_entry_put_in_claimed_is_nobody_elses_until_its_node_is_gone() {
+    let house = House::new().await;
+    let queue = house.queue(true).await;
+    let staged = house.bodies.write(DomainId(1), b"a message").await.expect("taken in");
+    let entry = Entry {
+        id: QueueId::new(at(1)),
+        created: at(1),
+        due: at(1),
+        body: staged.id,
+        body_size: staged.size,
+        payload: Bytes::from_static(b"one"),
+        held: false,
+    };
+    let put = house.db.run(async |tx| {
+        staged.commit_into(tx, Owner::Queue(entry.id)).await?;
+        queue.put_claimed(tx, &entry).await
+    });
+    put.await.expect("committed");
+    let claim = queue.first_claim(entry.clone());
+    assert!(queue.due(at(9), 9).await.expect("read").is_empty());
+    queue.update(&claim, &Bytes::from_static(b"two")).await.expect("held");
+
+    let restarted = house.queue(true).await;
+    let claims = restarted.due(at(9), 9).await.expect("read");
+    assert_eq!(claims.iter().map(|claim| &claim.entry.payload[..]).collect::<Vec<_>>(), [b"two"]);
+    assert!(matches!(queue.check(&claim).await, Err(Error::NotFound(_))));
+}
