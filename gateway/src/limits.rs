@@ -148,3 +148,13 @@ pub const DNS_CACHE_NEGATIVE_AGE: Duration = Duration::from_secs(5 * 60);
 pub const MEMORY_WAIT: Duration = Duration::from_secs(30);
 /// Time for the last octets of a connection, and its close, to leave.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// Message from which its summary is made on a thread of its own, in octets: parsing costs some
+/// milliseconds per MiB, and others share the thread.
+pub const SUMMARY_ASIDE_OCTETS: usize = 256 * 1024;
+/// Copies of one message that are filed at the same time.
+pub const LOCAL_DELIVERIES_TOGETHER: usize = 16;
+/// Time after which the queue tries a local delivery again that has failed at once.
+pub const LOCAL_RETRY_FIRST: Duration = Duration::from_secs(60);
+/// First pause before an entry's outcome is written again after that has failed.
+pub const QUEUE_WRITE_PAUSE: Duration = Duration::from_millis(200);

@@ -1,1 +1,5 @@
 //! Inbound policy of port 25 and of LMTP.
+
+mod policy;
+
+pub use policy::{Mx, serve};
