@@ -87,3 +87,21 @@ pub const IMAP_LAST_WORDS: Duration = Duration::from_secs(5);
 pub const IMAP_PATTERN_OCTETS: usize = 4_096;
 /// Largest message that APPEND parses on the task's own thread, in octets: about a millisecond.
 pub const IMAP_PARSE_OCTETS: usize = 512 * 1024;
+
+
+// --- Admin API ---
+
+/// Most octets of an admin request's body: the longest alias with room to spare.
+pub const ADMIN_REQUEST_OCTETS: usize = 256 * 1024;
+/// Most octets of an admin request's head.
+pub const ADMIN_HEADER_OCTETS: usize = 16 * 1024;
+/// How long a client may take to send the head of an admin request; also how long it may be idle.
+pub const ADMIN_HEADER_PATIENCE: Duration = Duration::from_secs(60);
+/// How long the start of an admin answer may take, the request's body included.
+pub const ADMIN_REQUEST_PATIENCE: Duration = Duration::from_secs(60);
+/// Items of one page of a listing unless the client asks for another number.
+pub const ADMIN_PAGE_ITEMS: usize = 100;
+/// Lines of progress that wait for a slow client before the work waits too.
+pub const ADMIN_PROGRESS_LINES: usize = 64;
+/// Most connections to the admin API, in all and from one source.
+pub const ADMIN_CONNECTIONS: usize = 256;

@@ -1,1 +1,17 @@
-//! The HTTP admin API.
+//! The HTTP admin API: everything that a person does from the command line, and health.
+//!
+//! Reading order: [`view`] (what goes over the wire), [`token`] (who may), `reply` (errors and
+//! progress), `server` (routes, bounds, connections), then one file per kind of thing.
+
+mod account;
+mod alias;
+mod domain;
+mod health;
+mod reply;
+mod server;
+#[cfg(test)]
+mod tests;
+pub mod token;
+pub mod view;
+
+pub use server::{Admin, serve};
