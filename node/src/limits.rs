@@ -105,3 +105,7 @@ pub const ADMIN_PAGE_ITEMS: usize = 100;
 pub const ADMIN_PROGRESS_LINES: usize = 64;
 /// Most connections to the admin API, in all and from one source.
 pub const ADMIN_CONNECTIONS: usize = 256;
+/// Longest answer of the admin API, or line of one, that the command line reads.
+pub const ADMIN_ANSWER_OCTETS: usize = 16 * 1024 * 1024;
+/// Items that the command line asks for at once.
+pub const CLI_PAGE_ITEMS: usize = 500;

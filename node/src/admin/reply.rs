@@ -5,11 +5,13 @@ use std::convert::Infallible;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sterna_gateway::login::password::PasswordError;
 use sterna_storage::Error;
 use tokio::sync::mpsc;
@@ -110,19 +112,40 @@ impl IntoResponse for Failure {
 }
 
 /// A request's JSON body, refused in our own shape.
-#[derive(FromRequest)]
-#[from_request(via(Json), rejection(Failure))]
 pub(super) struct Given<T>(pub(super) T);
 
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let Json(value) = Json::from_request(request, state).await?;
+        Ok(Self(value))
+    }
+}
+
 /// A request's query, refused in our own shape.
-#[derive(FromRequestParts)]
-#[from_request(via(axum::extract::Query), rejection(Failure))]
 pub(super) struct Asked<T>(pub(super) T);
 
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let Query(value) = Query::from_request_parts(parts, state).await?;
+        Ok(Self(value))
+    }
+}
+
 /// A part of a request's path, refused in our own shape.
-#[derive(FromRequestParts)]
-#[from_request(via(axum::extract::Path), rejection(Failure))]
 pub(super) struct At<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let Path(value) = Path::from_request_parts(parts, state).await?;
+        Ok(Self(value))
+    }
+}
 
 /// Where long work tells how far it is.
 pub(super) struct Teller {
