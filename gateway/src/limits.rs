@@ -158,3 +158,27 @@ pub const LOCAL_DELIVERIES_TOGETHER: usize = 16;
 pub const LOCAL_RETRY_FIRST: Duration = Duration::from_secs(60);
 /// First pause before an entry's outcome is written again after that has failed.
 pub const QUEUE_WRITE_PAUSE: Duration = Duration::from_millis(200);
+/// Time for a connection to another server to be made: longer than a lost packet or two.
+pub const OUTBOUND_CONNECT_WAIT: Duration = Duration::from_secs(30);
+/// Time for another server's answer to QUIT; the mail is already delivered.
+pub const OUTBOUND_QUIT_WAIT: Duration = Duration::from_secs(5);
+/// How much of a message is gathered before it is written to another server, in octets.
+pub const OUTBOUND_WRITE_OCTETS: usize = 64 * 1024;
+/// How long a connection to another server is kept for the next message.
+pub const OUTBOUND_IDLE: Duration = Duration::from_secs(10);
+/// Connections kept so; each costs some 40 KiB under TLS.
+pub const OUTBOUND_IDLE_CONNECTIONS: usize = 100;
+/// Messages over one connection; some servers ask for a new one after a hundred.
+pub const OUTBOUND_TRANSACTIONS: u32 = 100;
+/// Addresses that one run connects to; with dead hosts, a run takes minutes at most.
+pub const OUTBOUND_CONNECTS: usize = 8;
+/// Servers that one run offers the message to.
+pub const OUTBOUND_SESSIONS: usize = 4;
+/// Hosts and destinations of which something is remembered.
+pub const HOSTS_REMEMBERED: usize = 10_000;
+/// How long a host that could not be reached is left alone at first.
+pub const HOST_DOWN_FIRST: Duration = Duration::from_secs(30);
+/// How long at most: below the shortest interval of later retries.
+pub const HOST_DOWN_LONGEST: Duration = Duration::from_secs(15 * 60);
+/// How long it is remembered that a host's TLS does not work.
+pub const NO_TLS_REMEMBERED: Duration = Duration::from_secs(60 * 60);

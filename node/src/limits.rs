@@ -88,7 +88,6 @@ pub const IMAP_PATTERN_OCTETS: usize = 4_096;
 /// Largest message that APPEND parses on the task's own thread, in octets: about a millisecond.
 pub const IMAP_PARSE_OCTETS: usize = 512 * 1024;
 
-
 // --- Admin API ---
 
 /// Most octets of an admin request's body: the longest alias with room to spare.

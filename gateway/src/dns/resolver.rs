@@ -93,11 +93,14 @@ impl Resolver {
         let exchanges = self.exchanges(domain).await?;
         let is_implicit = exchanges.is_empty();
         let hosts = plan(domain.as_str(), exchanges, is_own, &mut rand::rng())?.hosts;
-        let lookups = hosts.iter().map(|host| self.addresses(host));
-        let found: Vec<_> = stream::iter(lookups).buffered(limits::DNS_PARALLEL).collect().await;
+        let lookups = stream::iter(hosts).map(async |host| {
+            let found = self.addresses(&host).await;
+            (host, found)
+        });
+        let found: Vec<_> = lookups.buffered(limits::DNS_PARALLEL).collect().await;
         let mut unanswered = None;
         let mut targets = Vec::new();
-        for (host, found) in hosts.into_iter().zip(found) {
+        for (host, found) in found {
             match found {
                 Ok(addresses) if addresses.is_empty() => {}
                 Ok(addresses) => targets.push(Target { host, addresses }),

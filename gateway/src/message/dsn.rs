@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-use sterna_storage::types::{Address, Timestamp};
+use sterna_storage::types::Timestamp;
 
-use super::{date, header, submission, trace};
+use super::{date, header, submission};
 use crate::limits;
 
 /// What became of a recipient (RFC 3464 §2.3.3).
@@ -35,8 +35,8 @@ impl Action {
 /// One recipient of a report.
 #[derive(Debug, Clone)]
 pub struct Recipient<'a> {
-    /// The address that delivery was tried to.
-    pub address: &'a Address,
+    /// The address that delivery was tried to, in SMTP's form without brackets.
+    pub address: &'a str,
     /// ORCPT as given, still in xtext: `rfc822;bob@example.org` (RFC 3461 §4.2).
     pub original: Option<&'a str>,
     /// What became of it.
@@ -67,8 +67,8 @@ pub enum Returned<'a> {
 pub struct Report<'a> {
     /// This server's name.
     pub host: &'a str,
-    /// The sender of the message, to whom the report goes.
-    pub sender: &'a Address,
+    /// The sender of the message, to whom the report goes, in SMTP's form without brackets.
+    pub sender: &'a str,
     /// ENVID as given, still in xtext (RFC 3461 §4.4).
     pub envelope_id: Option<&'a str>,
     /// When the message arrived here.
@@ -111,8 +111,7 @@ pub fn compose(report: &Report<'_>) -> Composed {
 
 /// Whether an address cannot be written without UTF-8.
 fn needs_utf8(report: &Report<'_>) -> bool {
-    let ascii = |address: &Address| address.local_part().is_ascii();
-    !ascii(report.sender) || !report.recipients.iter().all(|recipient| ascii(recipient.address))
+    !report.sender.is_ascii() || !report.recipients.iter().all(|recipient| recipient.address.is_ascii())
 }
 
 // Writing to a String cannot fail: the results of `write!` are dropped throughout.
@@ -131,7 +130,7 @@ fn push_header(out: &mut String, report: &Report<'_>, boundary: &str) {
          Message-ID: {}\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
          Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\"\r\n\r\n",
         date::rfc5322(*now),
-        trace::path(sender),
+        clean(sender, true),
         submission::new_message_id(host, *now),
     );
 }
@@ -182,7 +181,7 @@ fn push_words(out: &mut String, report: &Report<'_>, boundary: &str) {
 }
 
 fn push_recipient_words(words: &mut String, recipient: &Recipient<'_>) {
-    let _ = write!(words, "  <{}>", trace::path(recipient.address));
+    let _ = write!(words, "  <{}>", clean(recipient.address, true));
     let text = clean(recipient.text, true);
     match recipient.remote_host {
         Some(host) => {
@@ -225,7 +224,7 @@ fn push_recipient_status(out: &mut String, recipient: &Recipient<'_>, global: bo
             clean(&unxtext(address), global)
         );
     }
-    let address = trace::path(recipient.address);
+    let address = clean(recipient.address, true);
     let address = match (address.is_ascii(), global) {
         (true, _) => format!("rfc822; {address}"),
         (false, true) => format!("utf-8; {address}"),
@@ -326,13 +325,9 @@ mod tests {
     use super::*;
     use crate::message::{Kind, Summary};
 
-    fn address(text: &str) -> Address {
-        text.parse().expect("an address")
-    }
-
     const MESSAGE: &[u8] = b"From: a@example.org\r\nSubject: hi\r\n\r\nbody\r\n";
 
-    fn composed(recipient: &Address, smtputf8: bool, returned: Returned<'_>) -> Composed {
+    fn composed(recipient: &str, smtputf8: bool, returned: Returned<'_>) -> Composed {
         let recipients = [Recipient {
             address: recipient,
             original: Some("rfc822;b+2Bx@example.com"),
@@ -345,7 +340,7 @@ mod tests {
         }];
         compose(&Report {
             host: "mx.example.org",
-            sender: &address("a@example.org"),
+            sender: "a@example.org",
             envelope_id: Some("QQ+3D314"),
             arrived: Timestamp::from_secs(0),
             now: Timestamp::from_secs(61),
@@ -357,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_readable_by_people_and_programs() {
-        let report = composed(&address("b@example.com"), false, Returned::Full(MESSAGE));
+        let report = composed("b@example.com", false, Returned::Full(MESSAGE));
         assert!(!report.is_8bit && !report.smtputf8);
         let summary = Summary::of(&report.octets);
         let parts = summary.structure.parts();
@@ -388,7 +383,7 @@ mod tests {
     #[test]
     fn large_messages_go_back_as_headers() {
         let large = [MESSAGE, &vec![b'x'; limits::DSN_RETURN_OCTETS]].concat();
-        let report = composed(&address("b@example.com"), false, Returned::Full(&large));
+        let report = composed("b@example.com", false, Returned::Full(&large));
         let summary = Summary::of(&report.octets);
         assert!(summary.structure.parts()[3].is_type("text", "rfc822-headers"));
         assert!(report.octets.len() < 4096);
@@ -396,12 +391,12 @@ mod tests {
 
     #[test]
     fn utf8_addresses_are_written_as_the_path_allows() {
-        let recipient = address("bü@example.com");
-        let global = composed(&recipient, true, Returned::Header(MESSAGE));
+        let recipient = "bü@example.com";
+        let global = composed(recipient, true, Returned::Header(MESSAGE));
         assert!(global.smtputf8 && global.is_8bit);
         let text = String::from_utf8_lossy(&global.octets);
         assert!(text.contains("message/global-delivery-status") && text.contains("utf-8; bü@example.com"));
-        let plain = composed(&recipient, false, Returned::Header(MESSAGE));
+        let plain = composed(recipient, false, Returned::Header(MESSAGE));
         assert!(!plain.smtputf8);
         assert!(
             String::from_utf8_lossy(&plain.octets).contains("Final-Recipient: utf-8; b\\x{FC}@example.com")

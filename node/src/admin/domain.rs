@@ -31,7 +31,8 @@ pub(super) struct DeleteQuery {
 }
 
 pub(super) async fn list(admin: Context, query: Asked<PageQuery>) -> Reply<Json<Page<DomainView>>> {
-    let (after, limit) = (named(query.0.after.as_deref())?, query.0.limit.unwrap_or(limits::ADMIN_PAGE_ITEMS));
+    let (after, limit) =
+        (named(query.0.after.as_deref())?, query.0.limit.unwrap_or(limits::ADMIN_PAGE_ITEMS));
     let page = admin.directory.domains(after.as_ref(), limit).await?;
     Ok(Json(Page { items: page.items.iter().map(Into::into).collect(), next: page.next }))
 }
@@ -88,7 +89,11 @@ pub(super) async fn update(
 }
 
 /// Told line by line: a domain may have many accounts.
-pub(super) async fn delete(admin: Context, name: At<DomainName>, query: Asked<DeleteQuery>) -> Reply<Response> {
+pub(super) async fn delete(
+    admin: Context,
+    name: At<DomainName>,
+    query: Asked<DeleteQuery>,
+) -> Reply<Response> {
     let name = existing(&admin, &name.0).await?.name.clone();
     let admin = admin.0;
     Ok(told(async move |teller| {
@@ -125,10 +130,7 @@ pub(super) async fn create_dkim(
     Ok(Json(DomainView::from(&domain)))
 }
 
-pub(super) async fn delete_dkim(
-    admin: Context,
-    path: At<(DomainName, String)>,
-) -> Reply<Json<DomainView>> {
+pub(super) async fn delete_dkim(admin: Context, path: At<(DomainName, String)>) -> Reply<Json<DomainView>> {
     let (name, selector) = path.0;
     let remove = |domain: &mut Domain| {
         let before = domain.dkim.len();
@@ -167,7 +169,9 @@ fn records(domain: &Domain, host: &DomainName) -> Vec<DnsRecord> {
         record(name, "TXT", text)
     }));
     // RFC 6186, RFC 8314 §5.1
-    for (service, port) in [("submissions", 465), ("submission", 587), ("imaps", 993), ("imap", 143), ("pop3s", 995)] {
+    for (service, port) in
+        [("submissions", 465), ("submission", 587), ("imaps", 993), ("imap", 143), ("pop3s", 995)]
+    {
         records.push(record(format!("_{service}._tcp.{name}"), "SRV", format!("0 1 {port} {host}.")));
     }
     records
@@ -177,7 +181,8 @@ pub(super) async fn list_further(
     admin: Context,
     query: Asked<PageQuery>,
 ) -> Reply<Json<Page<AliasDomainView>>> {
-    let (after, limit) = (named(query.0.after.as_deref())?, query.0.limit.unwrap_or(limits::ADMIN_PAGE_ITEMS));
+    let (after, limit) =
+        (named(query.0.after.as_deref())?, query.0.limit.unwrap_or(limits::ADMIN_PAGE_ITEMS));
     let page = admin.directory.alias_domains(after.as_ref(), limit).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for further in page.items {

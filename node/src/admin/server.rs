@@ -100,12 +100,14 @@ fn router(admin: Arc<Admin>) -> Router {
 async fn authorize(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.split_once(' '));
-    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let given =
+        given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let right = given.is_some_and(|given| token::is_same(given.as_bytes(), admin.token.expose().as_bytes()));
     if right {
         return next.run(request).await;
     }
-    let failure = Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", "the admin token is missing or wrong");
+    let failure =
+        Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", "the admin token is missing or wrong");
     ([(header::WWW_AUTHENTICATE, "Bearer")], failure).into_response()
 }
 
@@ -114,9 +116,8 @@ async fn bound_time(request: Request, next: Next) -> Response {
     const PATIENCE: Duration = limits::ADMIN_REQUEST_PATIENCE;
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => {
-            Failure::new(StatusCode::REQUEST_TIMEOUT, "unavailable", "the request took too long").into_response()
-        }
+        Err(_) => Failure::new(StatusCode::REQUEST_TIMEOUT, "unavailable", "the request took too long")
+            .into_response(),
     }
 }
 

@@ -56,12 +56,19 @@ impl Server {
         Self { base, client, admin, drain, _folder: folder }
     }
 
-    async fn raw(&self, method: Method, path: &str, token: Option<&str>, body: String) -> (StatusCode, String) {
+    async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: String,
+    ) -> (StatusCode, String) {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let request = request.header("Content-Type", "application/json").body(Full::from(body)).expect("request");
+        let request =
+            request.header("Content-Type", "application/json").body(Full::from(body)).expect("request");
         let response = self.client.request(request).await.expect("an answer");
         let status = response.status();
         let body = response.into_body().collect().await.expect("a whole answer").to_bytes();
@@ -84,7 +91,11 @@ impl Server {
     /// Must fail with that status and kind.
     async fn fails(&self, method: Method, path: &str, body: Value, status: u16, kind: &str) {
         let (found, answer) = self.call(method, path, body.clone()).await;
-        assert_eq!((found.as_u16(), &answer["error"]["kind"]), (status, &json!(kind)), "{path} {body}: {answer}");
+        assert_eq!(
+            (found.as_u16(), &answer["error"]["kind"]),
+            (status, &json!(kind)),
+            "{path} {body}: {answer}"
+        );
         assert!(answer["error"]["message"].as_str().is_some_and(|message| !message.is_empty()));
     }
 }
@@ -158,7 +169,10 @@ async fn changes_tell_null_from_absent() {
     assert_eq!(domain["contact"], "a@b.example");
     server.ok(Method::PATCH, path, json!({ "enabled": true })).await;
     let settings = server.ok(Method::PATCH, "/settings", json!({ "postmaster": "a@b.example" })).await;
-    assert_eq!((&settings["default_domain"], &settings["postmaster"]), (&json!("example.org"), &json!("a@b.example")));
+    assert_eq!(
+        (&settings["default_domain"], &settings["postmaster"]),
+        (&json!("example.org"), &json!("a@b.example"))
+    );
     let settings = server.ok(Method::PATCH, "/settings", json!({ "postmaster": null })).await;
     assert_eq!(settings["postmaster"], Value::Null);
 }
@@ -209,7 +223,8 @@ async fn lists_are_paged_and_a_domain_goes_with_its_accounts_only_if_told() {
     let page = server.ok(Method::GET, "/domains/example.org/accounts?limit=3", Value::Null).await;
     assert_eq!(page["items"].as_array().map(Vec::len), Some(3));
     let after = page["next"].as_str().expect("more");
-    let rest = server.ok(Method::GET, &format!("/domains/example.org/accounts?after={after}"), Value::Null).await;
+    let rest =
+        server.ok(Method::GET, &format!("/domains/example.org/accounts?after={after}"), Value::Null).await;
     assert_eq!((rest["items"].as_array().map(Vec::len), rest.get("next")), (Some(2), None));
     let aliases = server.ok(Method::GET, "/domains/example.org/aliases", Value::Null).await;
     assert_eq!(aliases["items"][0]["targets"], json!(["u1@example.org"]));
@@ -217,7 +232,8 @@ async fn lists_are_paged_and_a_domain_goes_with_its_accounts_only_if_told() {
     assert_eq!(names["items"], json!([{ "name": "b.example", "target": "example.org" }]));
 
     let lines = async |path: &str| {
-        let (_, text) = server.raw(Method::DELETE, &format!("/api/v1{path}"), Some(TOKEN), String::new()).await;
+        let (_, text) =
+            server.raw(Method::DELETE, &format!("/api/v1{path}"), Some(TOKEN), String::new()).await;
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<Value>>()
     };
     let refused = lines("/domains/example.org").await;

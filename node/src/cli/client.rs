@@ -46,7 +46,12 @@ impl Client {
     }
 
     /// Asks, and gives the whole answer.
-    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<Value> {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<Value> {
         let response = self.send(method, path, body).await?;
         let body = Limited::new(response.into_body(), limits::ADMIN_ANSWER_OCTETS).collect().await;
         let octets = body.map_err(|error| anyhow::anyhow!("reading the answer: {error}"))?.to_bytes();

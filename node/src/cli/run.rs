@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sterna_storage::types::{Address, DomainName};
 
 use super::arguments::{
-    AccountChanges, AccountCommand, AliasCommand, Command, DomainChanges, DomainCommand, PasswordSource, Place,
-    SettingsCommand,
+    AccountChanges, AccountCommand, AliasCommand, Command, DomainChanges, DomainCommand, PasswordSource,
+    Place, SettingsCommand,
 };
 use super::client::{Client, escaped};
 use super::output::{Column, Output, cell};
@@ -103,7 +103,9 @@ impl Session {
                 let quota_octets = quota.map(|quota| quota.0);
                 let new = NewDomainView { name: name.clone(), catch_all, contact, quota_octets };
                 let made = self.client.call(Method::POST, "/domains", Some(&new)).await?;
-                let hint = format!("Domain {name} is made. `sterna domain dns {name}` prints the records to publish.");
+                let hint = format!(
+                    "Domain {name} is made. `sterna domain dns {name}` prints the records to publish."
+                );
                 self.changed(&hint, &made)
             }
             DomainCommand::List => {
@@ -137,7 +139,8 @@ impl Session {
                 let path = format!("{}/dkim", at_domain(&name));
                 let new = NewDkimView { selector, algorithm };
                 let made = self.client.call(Method::POST, &path, Some(&new)).await?;
-                let hint = format!("The key is made. `sterna domain dns {name}` prints its record: publish it now.");
+                let hint =
+                    format!("The key is made. `sterna domain dns {name}` prints its record: publish it now.");
                 self.changed(&hint, &made)
             }
             DomainCommand::DeleteKey { name, selector } => {
@@ -275,7 +278,11 @@ impl Session {
 
     /// A sentence for people, the value as JSON.
     fn changed(&self, text: &str, value: &Value) -> anyhow::Result<()> {
-        if self.output.json { self.output.value(value)? } else { self.output.say(text)? }
+        if self.output.json {
+            self.output.value(value)?
+        } else {
+            self.output.say(text)?
+        }
         Ok(())
     }
 

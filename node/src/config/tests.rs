@@ -13,9 +13,8 @@ fn wrong(text: &str) -> Vec<(Option<usize>, String, String)> {
 #[track_caller]
 fn assert_wrong(text: &str, line: usize, key: &str, message: &str) {
     let errors = wrong(text);
-    let found = errors.iter().any(|(at, name, said)| {
-        *at == Some(line) && name == key && said.contains(message)
-    });
+    let found =
+        errors.iter().any(|(at, name, said)| *at == Some(line) && name == key && said.contains(message));
     assert!(found, "line {line}, {key}: {message} not among {errors:?}");
 }
 
@@ -50,7 +49,12 @@ fn errors_name_line_and_key() {
     assert_wrong("[log]\nformat = \"xml\"\n", 2, "log.format", "unknown variant `xml`");
     assert_wrong("[log]\nlevel = \"loud\"\n", 2, "log.level", "loud");
     assert_wrong("[server]\nhost_name = \"a b\"\n", 2, "server.host_name", "domain name");
-    assert_wrong("[login]\ntrusted_networks = [\"10.0.0.1/8\"]\n", 2, "login.trusted_networks", "a network is");
+    assert_wrong(
+        "[login]\ntrusted_networks = [\"10.0.0.1/8\"]\n",
+        2,
+        "login.trusted_networks",
+        "a network is",
+    );
     assert_wrong("[limits]\nsession_octets = -1\n", 2, "limits.session_octets", "expected");
     assert_wrong("[tls]\nkey = \"k.pem\"\n", 2, "tls.key", "needs tls.certificate");
     let twice = "[imap]\nimap = [\"127.0.0.1:25\"]\n[smtp]\nmx = [\"127.0.0.1:25\"]\n";
