@@ -30,14 +30,21 @@ impl Sink {
 
     /// Answers this command with `500` for ever.
     pub fn refusing(address: Ipv4Addr, port: u16, command: &str) -> Self {
-        Self::start(address, port, &["-q", command])
+        Self::start(address, port, &["-f", command])
+    }
+
+    /// Takes nobody: it answers a connection with `421` and closes it.
+    pub fn busy(address: Ipv4Addr, port: u16) -> Self {
+        Self::start(address, port, &["-Q", "CONNECT"])
     }
 
     fn start(address: Ipv4Addr, port: u16, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new("smtp-sink");
-        // It wants the folder's owner, and writes each message to a file of its own.
-        command.arg("-u").arg("root").args(options).arg("-d").arg(folder.path().join("mail."));
+        if rustix::process::geteuid().is_root() {
+            command.args(["-u", "root"]); // it insists on being told
+        }
+        command.args(options).arg("-d").arg(folder.path().join("mail."));
         command.arg(format!("{address}:{port}")).arg("100");
         let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("smtp-sink runs");
         let sink = Self { address, port, folder, child };

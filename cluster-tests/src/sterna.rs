@@ -1,7 +1,7 @@
 //! One server: the real binary as a process of its own, with its configuration, certificates and folder.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -63,7 +63,11 @@ pub struct Options {
     pub name_server: Option<std::net::SocketAddr>,
     /// The port of foreign mail servers.
     pub outbound_port: Option<u16>,
-    /// Further lines of the configuration, after all others.
+    /// Further lines of the section `[smtp]`.
+    pub smtp: String,
+    /// Further lines of the section `[log]`.
+    pub log: String,
+    /// Further sections of the configuration.
     pub settings: String,
     /// Where the data goes; a temporary folder otherwise.
     pub data: Option<PathBuf>,
@@ -197,19 +201,28 @@ impl Sterna {
     }
 
     fn write_configuration(&self, options: &Options) {
-        let listen = |service| format!("[\"127.0.0.1:{}\"]", self.port(service));
+        let listen = |key, service| format!("{key} = [\"127.0.0.1:{}\"]\n", self.port(service));
         let data = options.data.clone().unwrap_or_else(|| self.folder.path().join("data"));
-        let mut text = format!(
-            r#"[server]
-host_name = "{HOST_NAME}"
-data = "{}"
-"#,
-            data.display()
-        );
-        text.push_str(&format!("[smtp]\nmx = {}\n", listen(Service::Mx)));
-        text.push_str(&options.settings);
-        let mut file = File::create(self.configuration()).expect("a writable folder");
-        file.write_all(text.as_bytes()).expect("a writable folder");
+        let mut text = format!("[server]\nhost_name = \"{HOST_NAME}\"\ndata = {data:?}\n");
+        text += &format!("[log]\nlevel = \"info,sterna_node=debug,sterna_gateway=debug\"\n{}", options.log);
+        let Certificates { certificate, key, .. } = &self.certificates;
+        text += &format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+        text += "[smtp]\n";
+        text += &listen("mx", Service::Mx);
+        text += &listen("submission", Service::Submission);
+        text += &listen("submissions", Service::Submissions);
+        text += &listen("lmtp", Service::Lmtp);
+        text += &format!("{}[imap]\n", options.smtp);
+        text += &(listen("imap", Service::Imap) + &listen("imaps", Service::Imaps));
+        text += "[pop3]\n";
+        text += &(listen("pop3", Service::Pop3) + &listen("pop3s", Service::Pop3s));
+        text += &format!("[http]\n{}", listen("listen", Service::Http));
+        // Nothing of a test may ask the world's name servers: by default, one is named that does not answer.
+        let name_server = options.name_server.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 9).into());
+        text += &format!("[dns]\nservers = [\"{name_server}\"]\n");
+        text += &format!("[outbound]\nport = {}\n", options.outbound_port.unwrap_or(25));
+        text += &options.settings;
+        fs::write(self.configuration(), text).expect("a writable folder");
     }
 }
 

@@ -1,3 +1,16 @@
 //! The real binary under real clients.
 
+mod bad_input;
+mod clients_curl;
+mod clients_fetchmail;
+mod clients_mbsync;
+mod clients_python;
+mod clients_smtp_source;
+mod clients_swaks;
+mod demo;
+mod dialogues;
+mod disk_full;
+mod first_minutes;
+mod mail;
+mod outbound;
 mod restart;

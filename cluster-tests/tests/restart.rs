@@ -2,13 +2,45 @@
 
 use sterna_cluster_tests::sterna::Sterna;
 
+use crate::mail;
+
 #[test]
-fn sigterm_ends_with_status_zero_and_kill_loses_no_account() {
+fn sigterm_ends_with_status_zero_and_kill_loses_nothing() {
     let mut server = Sterna::start(&["ann"]);
-    server.kill();
-    server.run();
+    for number in 0..20 {
+        mail::deliver(&server, "ann", &format!("number {number}"));
+        server.kill();
+        server.run();
+        assert_eq!(mail::count(&server, "ann"), number + 1);
+    }
     let accounts = server.cli(&["account", "list", "--json"]);
     assert!(accounts.stdout.contains("ann@example.test"), "{}", accounts.stdout);
     server.terminate();
     assert_eq!(server.wait().code(), Some(0));
+    server.run();
+    assert_eq!(mail::messages(&server, "ann").len(), 20);
+}
+
+#[test]
+fn a_restart_in_the_middle_of_idle() {
+    let mut server = Sterna::start(&["ann"]);
+    let mut idle = mail::log_in(&server, "ann");
+    mail::command(&mut idle, "SELECT INBOX");
+    idle.send_line("i IDLE");
+    idle.expect("+ ");
+    mail::deliver(&server, "ann", "while idle");
+    idle.expect_after("* 1 EXISTS");
+    server.terminate();
+    idle.expect_after("* BYE");
+    assert_eq!(server.wait().code(), Some(0));
+    server.run();
+    let mut idle = mail::log_in(&server, "ann");
+    let selected = mail::command(&mut idle, "SELECT INBOX");
+    assert!(selected.contains(&"* 1 EXISTS".to_owned()), "{selected:?}");
+    idle.send_line("i IDLE");
+    idle.expect("+ ");
+    mail::deliver(&server, "ann", "after the restart");
+    idle.expect_after("* 2 EXISTS");
+    idle.send_line("DONE");
+    idle.expect_after("i OK");
 }

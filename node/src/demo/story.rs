@@ -1,0 +1,104 @@
+//! The story: start, two accounts, a message there and back, and then whatever its viewer does.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::keys::Keys;
+use super::screen::{Screen, duration};
+use super::server::{Server, cli};
+use super::stage::{DOMAIN, Person, Stage};
+use super::{guide, mail};
+
+/// What `sterna demo` takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Arguments {
+    /// Keep the data in this folder. Without it a temporary folder is used, and removed at the end.
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+}
+
+/// Runs the demo until Ctrl-C, or SIGTERM.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let screen = Screen::new();
+    let begin = Instant::now();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stage = Stage::set(arguments.data.as_deref())?;
+    show_stage(&stage, screen)?;
+    let (mut server, took) = Server::start(&stage).await?;
+    screen.line(format_args!("  server started in {}", duration(took)))?;
+    let ending = tokio::select! {
+        told = tell(&stage, screen, &mut server, begin) => told,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    server.stop().await?;
+    let fate = if stage.is_temporary() { "removed" } else { "kept" };
+    screen.line(format_args!("\nStopped; the data folder is {fate}."))?;
+    ending
+}
+
+fn show_stage(stage: &Stage, screen: Screen) -> io::Result<()> {
+    screen.title("Sterna demo")?;
+    screen.line(format_args!("  data folder   {}", stage.data().display()))?;
+    screen.line(format_args!("  certificate   {}", stage.authority().display()))?;
+    screen.line(format_args!("  server's log  {}", stage.log().display()))
+}
+
+/// All that there is to see. Returns only if something goes wrong.
+async fn tell(stage: &Stage, screen: Screen, server: &mut Server, begin: Instant) -> anyhow::Result<()> {
+    create_accounts(stage, screen).await?;
+    there_and_back(stage, screen).await?;
+    guide::commands(stage, screen)?;
+    guide::settings(stage, screen)?;
+    screen.title(format_args!("Ready in {}", duration(begin.elapsed())))?;
+    let mut keys = Keys::new();
+    loop {
+        screen.line("Press k to kill the server (SIGKILL) and start it again, Ctrl-C to end.")?;
+        loop {
+            tokio::select! {
+                ended = server.ended() => anyhow::bail!("the server ended by itself: {}", ended?),
+                key = keys.next() => if matches!(key?, b'k' | b'K') { break },
+            }
+        }
+        kill_and_restart(stage, screen, server).await?;
+    }
+}
+
+async fn create_accounts(stage: &Stage, screen: Screen) -> anyhow::Result<()> {
+    screen.title("One domain, two accounts")?;
+    screen.line(format_args!("  $ sterna domain add {DOMAIN}"))?;
+    cli(stage, &["domain", "add", DOMAIN], "").await?;
+    for Person { address, password, .. } in [&stage.ann, &stage.bob] {
+        screen.line(format_args!("  $ sterna account add {address} --password-stdin"))?;
+        cli(stage, &["account", "add", address, "--password-stdin"], &format!("{password}\n")).await?;
+    }
+    Ok(())
+}
+
+/// The message, and the way it went.
+async fn there_and_back(stage: &Stage, screen: Screen) -> anyhow::Result<()> {
+    screen.title("Ann sends to Bob: SMTP submission under TLS")?;
+    let queue_id = mail::send(stage, screen).await?;
+    screen.title("Bob reads: IMAP under TLS")?;
+    let message = mail::read(stage, Some(screen)).await.context("reading the message back")?;
+    screen.title(format_args!("How message {queue_id} went"))?;
+    for line in message.lines().take_while(|line| !line.is_empty()) {
+        screen.line(format_args!("  {line}"))?;
+    }
+    Ok(())
+}
+
+async fn kill_and_restart(stage: &Stage, screen: Screen, server: &mut Server) -> anyhow::Result<()> {
+    server.kill().await?;
+    screen.title("Killed (SIGKILL); starting again")?;
+    let (again, took) = Server::start(stage).await?;
+    *server = again;
+    mail::read(stage, Some(screen)).await.context("the message is lost")?;
+    screen.title(format_args!("Back in {}; the mail is still there", duration(took)))?;
+    Ok(())
+}
