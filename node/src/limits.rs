@@ -108,3 +108,10 @@ pub const ADMIN_CONNECTIONS: usize = 256;
 pub const ADMIN_ANSWER_OCTETS: usize = 16 * 1024 * 1024;
 /// Items that the command line asks for at once.
 pub const CLI_PAGE_ITEMS: usize = 500;
+
+/// Octets that a POP3 session takes from the node's budget while it sends a message: a frame as stored, the
+/// same decoded, and its byte-stuffed form, at 64 KiB each.
+pub const POP3_RETRIEVAL_OCTETS: usize = 192 * 1024;
+
+/// How long a POP3 session waits for its part of the node's octet budget before it asks its client to come again.
+pub const POP3_BUDGET_PATIENCE: Duration = Duration::from_secs(30);

@@ -1,3 +1,4 @@
 //! The users' protocols against transcripts.
 
 mod pop3;
+mod pop3_driver;

@@ -101,11 +101,7 @@ impl Player {
         if self.removal.is_ok() {
             self.messages.retain(|(uid, _)| !deleted.contains(*uid));
         }
-        let removal = match &self.removal {
-            Ok(()) => Ok(()),
-            Err(error) => Err(error),
-        };
-        self.session.updated(removal, &mut self.output);
+        self.session.updated(&self.removal, &mut self.output);
         self.close();
     }
 

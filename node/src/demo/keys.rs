@@ -14,12 +14,12 @@ pub(super) struct Keys {
 impl Keys {
     /// Standard input; if it is no terminal, its octets are the keys.
     pub(super) fn new() -> Self {
-        let before = tcgetattr(rustix::stdio::stdin()).ok();
+        let before = tcgetattr(io::stdin()).ok();
         if let Some(before) = &before {
             let mut single = before.clone();
             single.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
             // A terminal that cannot do that still gives whole lines.
-            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &single);
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &single);
         }
         Self { input: tokio::io::stdin(), before }
     }
@@ -37,7 +37,7 @@ impl Drop for Keys {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
             // There is nothing to be done about a terminal that went away.
-            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, before);
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
         }
     }
 }

@@ -14,14 +14,14 @@ pub(super) fn quit(session: &mut Session, output: &mut BytesMut) -> Step {
     let (deleted, remaining) = (maildrop.deleted(), maildrop.remaining());
     session.state = State::Update { remaining };
     if deleted.is_empty() {
-        updated(session, Ok(()), output);
+        updated(session, &Ok(()), output);
         return Step::Close;
     }
     Step::Update(deleted)
 }
 
 /// The reply, once the messages are removed or could not be.
-pub(in crate::pop3) fn updated(session: &Session, result: Result<(), &Error>, output: &mut BytesMut) {
+pub(in crate::pop3) fn updated(session: &Session, result: &Result<(), Error>, output: &mut BytesMut) {
     let State::Update { remaining } = session.state else { return };
     if let Err(error) = result {
         let code = if error.is_temporary() { ResponseCode::SysTemp } else { ResponseCode::SysPerm };

@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// The reply to QUIT after [`Step::Update`]; then the connection is closed.
-    pub fn updated(&self, result: Result<(), &Error>, output: &mut BytesMut) {
+    pub fn updated(&self, result: &Result<(), Error>, output: &mut BytesMut) {
         cmd::updated(self, result, output);
     }
 

@@ -1,0 +1,51 @@
+//! INBOX behind a maildrop: how it is listed, read, and what DELE took removed.
+
+use futures::StreamExt as _;
+use sterna_storage::mailstore::{FlagChange, MailStore, MailboxName, MessageReader};
+use sterna_storage::types::{AccountId, Flags, MailboxId, SystemFlag, Uid, UidSet};
+use sterna_storage::{Error, Result};
+
+use super::maildrop::Maildrop;
+use crate::limits::POP3_MESSAGES;
+
+/// One account's INBOX.
+#[derive(Clone)]
+pub(super) struct Inbox {
+    store: MailStore,
+    account: AccountId,
+    mailbox: MailboxId,
+}
+
+impl Inbox {
+    /// Finds it, and lists the messages that it has now. Past [`POP3_MESSAGES`] the latest are left for next time.
+    pub(super) async fn open(store: &MailStore, account: AccountId) -> Result<(Self, Maildrop)> {
+        let inbox = store.mailbox(account, &MailboxName::inbox()).await?;
+        let mut messages = Vec::new();
+        let mut records = std::pin::pin!(store.records(account, inbox.id, Uid::MIN..=Uid::MAX));
+        while let Some(record) = records.next().await {
+            let (uid, record) = record?;
+            messages.push((uid, record.size_octets));
+            if messages.len() == POP3_MESSAGES {
+                break;
+            }
+        }
+        let maildrop = Maildrop::new(inbox.uid_validity, messages);
+        Ok((Self { store: store.clone(), account, mailbox: inbox.id }, maildrop))
+    }
+
+    /// A message, to be read in parts.
+    pub(super) async fn message(&self, uid: Uid) -> Result<MessageReader> {
+        let record = self.store.record(self.account, self.mailbox, uid).await?;
+        self.store.read(&record).await
+    }
+
+    /// Removes messages. What an IMAP client removed already is no error: it is gone, as was asked.
+    pub(super) async fn remove(&self, messages: &UidSet) -> Result<()> {
+        let deleted = FlagChange::Add(Flags::system(&[SystemFlag::Deleted]));
+        self.store.store_flags(self.account, self.mailbox, messages, &deleted, None).await?;
+        match self.store.expunge(self.account, self.mailbox, Some(messages)).await {
+            Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
