@@ -182,3 +182,11 @@ pub const HOST_DOWN_FIRST: Duration = Duration::from_secs(30);
 pub const HOST_DOWN_LONGEST: Duration = Duration::from_secs(15 * 60);
 /// How long it is remembered that a host's TLS does not work.
 pub const NO_TLS_REMEMBERED: Duration = Duration::from_secs(60 * 60);
+/// Entries that the queue's worker claims at once.
+pub const QUEUE_CLAIMS: usize = 64;
+/// Pause of the queue's worker after the store could not be read or written.
+pub const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// Pause of an entry whose destination has too many deliveries waiting.
+pub const QUEUE_BUSY_PAUSE: Duration = Duration::from_secs(5);
+/// Destinations of one message that are tried at the same time.
+pub const QUEUE_GROUPS_TOGETHER: usize = 8;

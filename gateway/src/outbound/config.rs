@@ -14,6 +14,9 @@ pub struct OutboundConfig {
     pub tls: bool,
     /// Deliveries to one domain at once.
     pub connections_per_destination: usize,
+    /// Deliveries that wait for one domain; further ones are put back into the queue for a moment, so that a slow
+    /// domain leaves room for others. A smarthost has no such bound.
+    pub waiting_per_destination: usize,
     /// Deliveries at once in all.
     pub connections: usize,
     /// Most recipients of one transaction; RFC 5321 §4.5.3.1.8 makes servers take 100.
@@ -43,6 +46,7 @@ impl Default for OutboundConfig {
             smarthost: None,
             tls: true,
             connections_per_destination: 10,
+            waiting_per_destination: 500,
             connections: 200,
             recipients_per_transaction: 100,
         }

@@ -17,4 +17,4 @@ mod wire;
 pub use config::{OutboundConfig, Smarthost};
 pub use content::Content;
 pub use route::{Destination, MailRoute, Router};
-pub use transport::{Job, MayEnd, Outbound, Outcome, Refusal};
+pub use transport::{Delivery, Job, MayEnd, Outbound, Outcome, Refusal};

@@ -18,9 +18,17 @@ pub(super) struct Pool {
     idle: Mutex<Vec<Session>>,
     down: Mutex<HashMap<SocketAddr, Down>>,
     no_tls: moka::sync::Cache<SocketAddr, ()>,
-    destinations: Mutex<HashMap<String, Arc<Semaphore>>>,
+    destinations: Mutex<HashMap<String, Arc<Gate>>>,
     per_destination: usize,
+    /// Most deliveries that wait for one destination.
+    waiting: usize,
     total: Arc<Semaphore>,
+}
+
+/// One destination's deliveries: those that run, and how many wait.
+struct Gate {
+    running: Arc<Semaphore>,
+    waiting: Semaphore,
 }
 
 struct Down {
@@ -35,7 +43,7 @@ pub(super) struct Slot {
 }
 
 impl Pool {
-    pub(super) fn new(connections: usize, per_destination: usize) -> Self {
+    pub(super) fn new(connections: usize, per_destination: usize, waiting: usize) -> Self {
         Self {
             idle: Mutex::default(),
             down: Mutex::default(),
@@ -45,30 +53,42 @@ impl Pool {
                 .build(),
             destinations: Mutex::default(),
             per_destination: per_destination.max(1),
+            waiting,
             total: Arc::new(Semaphore::new(connections.max(1))),
         }
     }
 
-    /// Waits for the right to deliver to `destination`. Deliveries waiting for one destination hold up no other.
+    /// Waits for the right to deliver to `destination`; `None` where too many wait for it already. Deliveries
+    /// waiting for one destination hold up no other.
     pub(super) async fn slot(&self, destination: &str) -> Option<Slot> {
-        let semaphore = self.destination(destination);
-        let _destination = semaphore.acquire_owned().await.ok()?;
-        let _total = self.total.clone().acquire_owned().await.ok()?;
-        Some(Slot { _total, _destination })
+        let gate = self.destination(destination);
+        let running = match gate.running.clone().try_acquire_owned() {
+            Ok(running) => running,
+            Err(_) => {
+                let _waiting = gate.waiting.try_acquire().ok()?;
+                gate.running.clone().acquire_owned().await.ok()?
+            }
+        };
+        let total = self.total.clone().acquire_owned().await.ok()?;
+        Some(Slot { _total: total, _destination: running })
     }
 
-    fn destination(&self, name: &str) -> Arc<Semaphore> {
+    fn destination(&self, name: &str) -> Arc<Gate> {
         let mut destinations = self.destinations.lock();
         if let Some(known) = destinations.get(name) {
             return known.clone();
         }
         if destinations.len() >= limits::HOSTS_REMEMBERED {
             // Those that nobody waits for or uses are no different from new ones.
-            destinations.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+            let rests = |gate: &Arc<Gate>| {
+                Arc::strong_count(gate) == 1 && gate.running.available_permits() == self.per_destination
+            };
+            destinations.retain(|_, gate| !rests(gate));
         }
-        let semaphore = Arc::new(Semaphore::new(self.per_destination));
-        destinations.insert(name.to_owned(), semaphore.clone());
-        semaphore
+        let running = Arc::new(Semaphore::new(self.per_destination));
+        let gate = Arc::new(Gate { running, waiting: Semaphore::new(self.waiting) });
+        destinations.insert(name.to_owned(), gate.clone());
+        gate
     }
 
     /// A connection to that address that is open already, the latest used first.
@@ -143,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn hosts_that_fail_are_left_alone_for_longer_each_time() {
-        let pool = Pool::new(1, 1);
+        let pool = Pool::new(1, 1, 1);
         let address: SocketAddr = "192.0.2.1:25".parse().expect("an address");
         let start = Instant::now();
         assert!(!pool.is_down(address, start));
@@ -162,12 +182,13 @@ mod tests {
 
     #[tokio::test]
     async fn one_destination_does_not_hold_up_another() {
-        let pool = Pool::new(2, 1);
+        let pool = Pool::new(2, 1, 1);
         let held = pool.slot("a").await;
-        let waiting = futures::FutureExt::now_or_never(pool.slot("a"));
-        assert!(waiting.is_none());
+        let mut waiting = Box::pin(pool.slot("a"));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        assert!(pool.slot("a").await.is_none(), "only one may wait");
         assert!(pool.slot("b").await.is_some());
         drop(held);
-        assert!(pool.slot("a").await.is_some());
+        assert!(waiting.await.is_some());
     }
 }

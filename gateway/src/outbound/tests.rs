@@ -155,7 +155,9 @@ fn job(outbound: &Outbound, recipients: &[&str]) -> Job {
 
 /// `2.0.0`-like statuses, or the host that took it.
 async fn run(outbound: &Outbound, recipients: &[&str]) -> Vec<String> {
-    let outcomes = outbound.deliver(&job(outbound, recipients)).await.expect("not abandoned");
+    let Delivery::Tried(outcomes) = outbound.deliver(&job(outbound, recipients)).await else {
+        panic!("not tried");
+    };
     outcomes
         .into_iter()
         .map(|outcome| match outcome {
@@ -225,7 +227,7 @@ async fn what_a_server_lacks_is_final() {
     assert_eq!(run(&plain, &["bü@x.test", "b@x.test"]).await, ["5.6.7", "x.test"]);
     let mut eight_bit = job(&plain, &["b@x.test"]);
     eight_bit.request.body = crate::smtp::codec::parameter::BodyKind::EightBitMime;
-    let outcome = plain.deliver(&eight_bit).await.expect("not abandoned");
+    let Delivery::Tried(outcome) = plain.deliver(&eight_bit).await else { panic!("not tried") };
     assert!(matches!(&outcome[..], [Outcome::Refused(refusal)] if refusal.status == "5.6.3"));
 }
 
@@ -260,7 +262,7 @@ async fn a_lost_claim_sends_no_dot() {
     let (outbound, _zone) = outbound(port, &["x A 127.0.1.2"]).await;
     let seen = server(at(2, port), Answers::default()).await;
     let job = Job { still_ours: Arc::new(|| async { false }.boxed()), ..job(&outbound, &["b@x.test"]) };
-    assert_eq!(outbound.deliver(&job).await, None);
+    assert_eq!(outbound.deliver(&job).await, Delivery::Abandoned);
     assert_eq!(count(&seen, "DATA"), 1);
 }
 

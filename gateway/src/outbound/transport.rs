@@ -37,6 +37,17 @@ pub struct Job {
 /// Whether the final dot may be sent.
 pub type MayEnd = dyn Fn() -> BoxFuture<'static, bool> + Send + Sync;
 
+/// What became of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// An outcome for each recipient of the job's request, in their order.
+    Tried(Vec<Outcome>),
+    /// Nothing was tried: too many deliveries wait for the destination.
+    Busy,
+    /// The job's claim was lost before the message was handed over.
+    Abandoned,
+}
+
 /// What became of a recipient in this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -113,7 +124,11 @@ impl Outbound {
     /// With the resolver and the operator's wishes. Fails where this build's cryptography cannot do TLS.
     pub fn new(resolver: Resolver, config: OutboundConfig) -> Result<Self, rustls::Error> {
         let tls = if config.tls { Some(wire::opportunistic()?) } else { None };
-        let pool = Pool::new(config.connections, config.connections_per_destination);
+        let waiting = match config.smarthost {
+            Some(_) => tokio::sync::Semaphore::MAX_PERMITS,
+            None => config.waiting_per_destination,
+        };
+        let pool = Pool::new(config.connections, config.connections_per_destination, waiting);
         let router = Router::new(resolver, config.clone());
         Ok(Self { inner: Arc::new(Inner { config, router, pool, tls }) })
     }
@@ -147,20 +162,20 @@ impl Outbound {
         });
     }
 
-    /// One run. Gives an outcome for each recipient of the job's request, in their order; `None` if the job's
-    /// claim was lost before anything was decided.
-    pub async fn deliver(&self, job: &Job) -> Option<Vec<Outcome>> {
+    /// One run.
+    pub async fn deliver(&self, job: &Job) -> Delivery {
         let inner = &*self.inner;
-        let _slot = inner.pool.slot(&job.destination.to_string()).await?;
+        let Some(_slot) = inner.pool.slot(&job.destination.to_string()).await else { return Delivery::Busy };
         let mut run = Run::new(inner, job);
         match inner.router.route(&job.destination).await {
             Ok(route) => run.try_all(&route).await,
             Err(error) => run.refuse_rest(&error.into()),
         }
         if run.is_abandoned {
-            return None;
+            return Delivery::Abandoned;
         }
-        Some(run.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(nothing_tried)).collect())
+        let outcomes = run.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(nothing_tried));
+        Delivery::Tried(outcomes.collect())
     }
 }
 

@@ -1,1 +1,14 @@
-//! The schedule and the worker of the queue.
+//! Runs of the queue: what is due is tried, what fails is tried again later, and senders are told. Durability
+//! is `sterna_storage::queue`'s matter, transport [`crate::outbound`]'s and [`crate::deliver`]'s.
+//!
+//! Reading order: [`schedule`] (when, pure), `report` (what senders are told), `round` (one entry, once),
+//! [`Worker`] (all entries, until told to stop).
+
+mod report;
+mod round;
+pub mod schedule;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use worker::{Worker, WorkerConfig, WorkerParts};
