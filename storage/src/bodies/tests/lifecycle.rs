@@ -302,3 +302,23 @@ async fn bodies_of_an_erased_domain_are_no_damage() {
     house.bodies.pack_once().await.expect("packs what it cannot read");
     assert_eq!(house.verify().await, []);
 }
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_restart() {
+    let mut house = House::on_disk(config()).await;
+    let mut bodies = Vec::new();
+    for (uid, length) in [(1, 3_000), (2, 70_000), (3, 200_000), (4, 2_000_000)] {
+        let octets = noise(uid, length);
+        bodies.push((house.put(&octets, owner(uid as u32)).await, octets));
+    }
+    for packs in [false, true] {
+        if packs {
+            house.settle().await;
+        }
+        house = house.restarted().await;
+        for (id, octets) in &bodies {
+            assert!(read(&house.bodies, *id).await.expect("reads") == *octets);
+        }
+        assert_eq!(house.verify().await, []);
+    }
+}

@@ -15,6 +15,7 @@ use object_store::ObjectStore;
 use tempfile::TempDir;
 
 use super::{Bodies, BodiesConfig, Owner, Problem, Reader, Staged, VerifyOptions};
+use crate::kv::local::{Local, LocalConfig};
 use crate::kv::{Database, Memory};
 use crate::types::{AccountId, BodyId, DomainId, MailboxId, Secret, Uid};
 
@@ -45,8 +46,29 @@ impl House {
     }
 
     pub(super) async fn with(config: BodiesConfig) -> Self {
-        let db = Database::new(Memory::new());
         let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::over(Database::new(Memory::new()), folder, config).await
+    }
+
+    /// On the durable engine, in the same folder.
+    pub(super) async fn on_disk(config: BodiesConfig) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let local = LocalConfig { path: folder.path().join("kv"), ..LocalConfig::default() };
+        let engine = Local::open(LocalConfig { log_segment_octets: 1 << 20, ..local }).await.expect("opens");
+        Self::over(Database::new(engine), folder, config).await
+    }
+
+    /// The folder opened anew, as by another process, after all that was in memory is gone.
+    pub(super) async fn restarted(self) -> Self {
+        let Self { bodies, db, objects, folder } = self;
+        db.close().await;
+        drop((bodies, db, objects));
+        let local = LocalConfig { path: folder.path().join("kv"), ..LocalConfig::default() };
+        let engine = Local::open(LocalConfig { log_segment_octets: 1 << 20, ..local }).await.expect("opens");
+        Self::over(Database::new(engine), folder, config()).await
+    }
+
+    async fn over(db: Database, folder: TempDir, config: BodiesConfig) -> Self {
         let objects = Bodies::local_folder(folder.path().join("objects")).await.expect("a folder");
         let bodies = Self::open(&db, &objects, config).await;
         Self { bodies, db, objects, folder }

@@ -91,10 +91,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn what_has_an_owner_reads_and_what_has_none_goes(steps in proptest::collection::vec(step(), 1..40)) {
+    fn what_has_an_owner_reads_and_what_has_none_goes(
+        steps in proptest::collection::vec(step(), 1..40), on_disk: bool,
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let house = House::with(BodiesConfig { segment_octets: 50_000, ..config() }).await;
+            let config = BodiesConfig { segment_octets: 50_000, ..config() };
+            let house = if on_disk { House::on_disk(config).await } else { House::with(config).await };
             let mut model = Model::default();
             for step in steps {
                 model.run(&house, step).await;
