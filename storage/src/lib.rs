@@ -6,7 +6,7 @@ pub mod directory;
 mod error;
 pub mod kv;
 pub mod limits;
-mod log;
+pub mod log;
 pub mod mailstore;
 pub mod queue;
 pub mod types;

@@ -200,3 +200,50 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn entries_read_back() {
+        let key = Bytes::from_static(b"key");
+        let mutations = [
+            Mutation::Set(key.clone(), Bytes::from_static(b"value")),
+            Mutation::Clear(key.clone()),
+            Mutation::ClearRange(KeyRange::new("a", "b")),
+            Mutation::Add(key.clone(), -5),
+            Mutation::Max(key.clone(), 6),
+            Mutation::Min(key.clone(), 7),
+            Mutation::SetVersionstampedKey { key: vec![1; 11].into(), offset: 1, value: key.clone() },
+        ];
+        let mut builder = Builder::new(Version(9));
+        builder.push(&mutations, Version(9), false);
+        builder.push(&mutations[..1], Version(10), true);
+        let payload = builder.finish();
+        let batch = Batch::decode(&payload).expect("own octets");
+        assert_eq!((batch.first, batch.last()), (Version(9), Version(10)));
+        let [first, second] = &batch.transactions[..] else { panic!("two transactions") };
+        let Write::Set(_, value, at) = &first[0] else { panic!("a set") };
+        assert_eq!(&payload[*at..*at + value.len()], b"value");
+        assert_eq!(first[3], Write::Add(key.clone(), -5));
+        let stamped = [&[1][..], &Versionstamp::new(Version(9), 0).0].concat();
+        assert!(matches!(&first[6], Write::Set(found, ..) if *found == stamped));
+        assert_eq!(second[0], Write::SetInline(key, Bytes::from_static(b"value")));
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_never_panics(octets in proptest::collection::vec(any::<u8>(), 0..300), formatted: bool) {
+            let mut octets = octets;
+            if let (true, Some(first)) = (formatted, octets.first_mut()) {
+                *first = FORMAT;
+            }
+            if let Ok(batch) = Batch::decode(&octets.into()) {
+                prop_assert!(batch.first.0 > 0);
+            }
+        }
+    }
+}
