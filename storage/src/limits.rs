@@ -172,6 +172,9 @@ pub const LOG_ENTRY_OCTETS: usize = 2 * TRANSACTION_OCTETS;
 /// Values of this many octets and more stand in the log alone, the store keeping their place; smaller
 /// ones, which are read in ranges with their neighbours, stand in the store.
 pub const VALUE_IN_LOG_OCTETS: usize = 2048;
+/// Octets of log behind the last entry handed to the flusher at which the next ones are handed on: with
+/// what is being flushed, some three times as much is replayed at a restart.
+pub const REPLAYED_OCTETS: u64 = 64 * 1024 * 1024;
 /// Most keys that one `clear_range` may remove: it is done inline and must not stall the applying of
 /// others. Larger ranges are cleared in steps by their owner.
 pub const CLEAR_RANGE_KEYS: usize = 10_000;

@@ -32,7 +32,7 @@ pub trait File: Send + Sync + 'static {
     /// Reserves space up to a length that the file then has; fails where the disk is full.
     fn allocate(&self, octets: u64) -> io::Result<()>;
     /// Its length.
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
     /// Makes what was written durable, and of the metadata what is needed to read it back.
     fn sync_data(&self) -> io::Result<()>;
 }
@@ -100,7 +100,7 @@ impl File for fs::File {
         }
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 

@@ -259,7 +259,7 @@ fn recover_all(files: &dyn FileSystem, folder: &Path, first_needed: u64) -> Resu
     for (at, first_index) in firsts.iter().copied().enumerate() {
         let file = files.open(&segment::path(folder, first_index), false)?;
         if at < live_from {
-            let (offsets, end) = (Vec::new(), file.len()?);
+            let (offsets, end) = (Vec::new(), file.length()?);
             segments.list.push(Segment { first_index, file, offsets, end, is_retained: true });
             continue;
         }
@@ -268,7 +268,7 @@ fn recover_all(files: &dyn FileSystem, folder: &Path, first_needed: u64) -> Resu
             let gap = format!("log: entry {first_index} follows {}", segments.last_index);
             return Err(Error::Corrupt(gap.into()));
         }
-        let mut octets = vec![0; file.len()? as usize];
+        let mut octets = vec![0; file.length()? as usize];
         file.read_at(&mut octets, 0)?;
         let recovered = segment::recover(&octets, first_index, at + 1 == firsts.len())?;
         if is_first {

@@ -205,11 +205,11 @@ impl File for Handle {
     }
 
     fn allocate(&self, octets: u64) -> io::Result<()> {
-        let length = self.len()?;
+        let length = self.length()?;
         self.change(Change::Length(octets.max(length) as usize))
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         self.with(|content, _| Ok(content.now.len() as u64))
     }
 

@@ -152,8 +152,14 @@ fn a_failed_sync_ends_the_log() {
     let disk = Disk::default();
     let fatal = Arc::new(AtomicUsize::new(0));
     let seen = fatal.clone();
-    let log =
-        open_from(&disk, 1, Arc::new(move |_| drop(seen.fetch_add(1, Ordering::SeqCst)))).expect("opens");
+    let log = open_from(
+        &disk,
+        1,
+        Arc::new(move |_| {
+            seen.fetch_add(1, Ordering::SeqCst);
+        }),
+    )
+    .expect("opens");
     append(&log, vec![entry(1, 100)]).expect("appends");
     disk.set_fails_to_sync();
     assert!(matches!(append(&log, vec![entry(2, 100)]), Err(Error::Closed)));

@@ -223,14 +223,13 @@ impl Pipeline {
         let Some(InFlight { index, payload, waiting }) = self.in_flight.pop_front() else { return };
         let applied = outcome.and_then(|positions| {
             let position = positions.first().ok_or_else(|| Error::Corrupt("log told no place".into()))?;
-            let batch = Batch::decode(&payload)?;
             let sealed = self.store.applied().sealed;
-            if let Err(error) = self.store.apply(index, &batch, *position) {
+            let batch = self.store.apply(index, &payload, *position).map_err(|error| {
                 // The log has the entry and the tree has half of it: only a restart, which replays it, mends that.
                 self.is_dead = true;
                 (self.on_fatal)(&io::Error::other(error));
-                return Err(Error::Closed);
-            }
+                Error::Closed
+            })?;
             if self.store.applied().sealed != sealed {
                 (self.wake_upkeep)();
             }

@@ -47,6 +47,8 @@ pub(super) struct Applied {
     pub(super) version: u64,
     /// The last entry that the tree's finished memory, handed to the flusher, holds.
     pub(super) sealed: u64,
+    /// Octets of the entries behind that one.
+    pub(super) unsealed_octets: u64,
 }
 
 /// The number of a version's own items.
@@ -95,7 +97,7 @@ impl Store {
             let next = self.applied().index + 1;
             for entry in self.log.read(next..=self.log.last_index(), limits::ENTRY_OCTETS)? {
                 let position = self.log.position(entry.index)?;
-                self.apply(entry.index, &Batch::decode(&entry.payload)?, position)?;
+                self.apply(entry.index, &entry.payload, position)?;
                 after_each()?;
             }
         }
@@ -104,7 +106,8 @@ impl Store {
     }
 
     /// Applies an entry whose payload stands at `position`; readers see it when this returns.
-    pub(super) fn apply(&self, index: u64, batch: &Batch, position: Position) -> Result<()> {
+    pub(super) fn apply(&self, index: u64, payload: &Bytes, position: Position) -> Result<Batch> {
+        let batch = Batch::decode(payload)?;
         let mut memtable = 0;
         for (version, writes) in (batch.first.0..).zip(&batch.transactions) {
             for write in writes {
@@ -116,21 +119,26 @@ impl Store {
         marker[..8].copy_from_slice(&index.to_le_bytes());
         marker[8..].copy_from_slice(&last.to_le_bytes());
         self.tree.insert(values::APPLIED, marker, item_number(last));
-        let is_full = memtable >= self.memtable_octets;
         {
             let mut applied = self.applied.lock();
             applied.index = index;
             applied.version = last;
+            applied.unsealed_octets += payload.len() as u64;
+            // Large values fill the log and not the memory; what a restart replays is bounded all the same.
+            let is_full =
+                memtable >= self.memtable_octets || applied.unsealed_octets >= limits::REPLAYED_OCTETS;
             if is_full && self.tree.rotate_memtable().is_some() {
                 applied.sealed = index;
+                applied.unsealed_octets = 0;
             }
             self.counter.set(item_number(last) + 1);
         }
         self.visible.store(last, Ordering::Release);
-        Ok(())
+        Ok(batch)
     }
 
     /// Hands the tree's memory to the flusher, whatever its size.
+    #[cfg(test)]
     pub(super) fn seal(&self) {
         let mut applied = self.applied.lock();
         if self.tree.rotate_memtable().is_some() {
@@ -307,7 +315,7 @@ fn decode_applied(octets: &[u8]) -> Result<Applied> {
         octets.split_first_chunk::<8>().and_then(|(index, rest)| Some((index, rest.first_chunk::<8>()?)));
     let (index, version) = numbers.ok_or_else(|| Error::Corrupt("applied index".into()))?;
     let (index, version) = (u64::from_le_bytes(*index), u64::from_le_bytes(*version));
-    Ok(Applied { index, version, sealed: index })
+    Ok(Applied { index, version, sealed: index, unsealed_octets: 0 })
 }
 
 /// The tree's errors, by what the reader can do.

@@ -171,7 +171,7 @@ impl Upkeep {
     /// Whether a value that someone may read stands in the file. Looks only as often as is due.
     fn is_needed(&mut self, segment: u64, octets: u64) -> Result<bool> {
         let now = Instant::now();
-        let first = Look { next: now, pause: self.first_look, empty_at: None };
+        let first = Look { next: now + self.first_look, pause: self.first_look, empty_at: None };
         let look = self.looks.entry(segment).or_insert(first);
         if let Some(version) = look.empty_at {
             // Readers of versions before may still follow a place into the file.
