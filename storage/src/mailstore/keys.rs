@@ -199,8 +199,13 @@ impl Work {
         }
     }
 
-    pub(super) fn all() -> KeyRange {
-        KeyRange::prefix(&[subspace::WORK])
+    /// What is to be done when all that was expunged up to that day is to be let go.
+    pub(super) fn due(day: u32) -> [KeyRange; 2] {
+        let purge = KeyWriter::new(subspace::WORK).u8(PURGE);
+        let after = KeyWriter::new(subspace::WORK).u8(PURGE).u32(day.saturating_add(1)).finish();
+        let others = KeyWriter::new(subspace::WORK).u8(DRAIN).finish();
+        let end = KeyRange::prefix(&[subspace::WORK]).end;
+        [KeyRange::new(purge.finish(), after), KeyRange::new(others, end)]
     }
 
     pub(super) fn decode(key: &[u8]) -> Result<Self> {

@@ -35,6 +35,8 @@ mod workers;
 
 #[cfg(test)]
 mod snapshot_tests;
+#[cfg(test)]
+mod tests;
 
 pub use append::Appended;
 pub use counters::{Counters, Limits, Usage};

@@ -42,10 +42,23 @@ impl MailStore {
     /// for the next time and does not keep the rest from being done.
     pub async fn work_once(&self, now: Timestamp) -> Result<usize> {
         self.trim_outbox().await?;
-        let (mut range, mut done) = (Work::all(), 0);
+        let mut done = 0;
+        for range in Work::due(day_of(self.cutoff(now))) {
+            done += self.work_through(range, now).await?;
+        }
+        Ok(done)
+    }
+
+    // What was expunged before is no longer kept.
+    fn cutoff(&self, now: Timestamp) -> Timestamp {
+        let window = i64::try_from(self.inner.config.restore_window.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(now.as_millis().saturating_sub(window))
+    }
+
+    async fn work_through(&self, mut range: KeyRange, now: Timestamp) -> Result<usize> {
+        let mut done = 0;
         loop {
-            let options = step(WORK_ITEMS);
-            let items = self.inner.db.begin().range(range.clone(), options).collect().await?;
+            let items = self.inner.db.begin().range(range.clone(), step(WORK_ITEMS)).collect().await?;
             for (key, _) in &items {
                 match self.work_on(Work::decode(key)?, now).await {
                     Ok(finished) => done += usize::from(finished),
@@ -62,12 +75,7 @@ impl MailStore {
     async fn work_on(&self, work: Work, now: Timestamp) -> Result<bool> {
         match work {
             Work::Purge { day, account, mailbox } => {
-                let cutoff = now.as_millis() - self.inner.config.restore_window.as_millis() as i64;
-                let cutoff = Timestamp::from_millis(cutoff);
-                if day > day_of(cutoff) {
-                    return Ok(false);
-                }
-                self.purge(work, (account, mailbox), cutoff).await
+                self.purge((day, account, mailbox), self.cutoff(now)).await
             }
             Work::Drain { account, mailbox } => self.drain(work, (account, mailbox), now).await,
             Work::Erase { account } => self.erase(work, account).await,
@@ -82,8 +90,7 @@ impl MailStore {
     // Lets go of what was expunged from the mailbox before `cutoff`.
     async fn purge(
         &self,
-        work: Work,
-        (account, mailbox): (AccountId, MailboxId),
+        (day, account, mailbox): (u32, AccountId, MailboxId),
         cutoff: Timestamp,
     ) -> Result<bool> {
         let mut range = keys::all_of_mailbox(subspace::EXPUNGED, account, mailbox);
@@ -115,12 +122,11 @@ impl MailStore {
                 None => break,
             }
         }
-        // Of today's some may be young still; a later day's item would not find them otherwise.
-        let Work::Purge { day, .. } = work else { return Ok(false) };
+        // What went later that day is let go later too; what went on a later day has its own item.
         if left && day >= day_of(cutoff) {
             return Ok(false);
         }
-        self.end_purge(work, (account, mailbox)).await?;
+        self.end_purge(Work::Purge { day, account, mailbox }, (account, mailbox)).await?;
         Ok(true)
     }
 
