@@ -76,6 +76,7 @@ impl MailStore {
     /// Changes flags of those messages of `uids` that exist and, if `unchanged_since` is given, did not
     /// change after it. Very many are changed in several commits; each message in one. `NotFound`; `TooLarge`
     /// when the mailbox would have too many keywords.
+    #[expect(clippy::too_many_arguments, reason = "whose, where, which, what, and on what condition")]
     pub async fn store_flags(
         &self,
         account: AccountId,

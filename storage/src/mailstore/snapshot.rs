@@ -261,7 +261,7 @@ impl Snapshot {
     /// The sequence number of the first message without `\Seen`.
     pub fn first_unseen(&self) -> Option<u32> {
         let chunk = self.chunks.iter().position(|chunk| chunk.unseen > 0)?;
-        let mut messages = self.from_position(chunk, 0);
+        let mut messages = self.messages_from(chunk, 0);
         messages.find(|message| !message.flags.contains(SystemFlag::Seen)).map(|message| message.sequence)
     }
 
@@ -296,7 +296,7 @@ impl Snapshot {
         }
     }
 
-    fn from_position(&self, chunk: usize, at: usize) -> impl Iterator<Item = Message<'_>> {
+    fn messages_from(&self, chunk: usize, at: usize) -> impl Iterator<Item = Message<'_>> {
         let rest = move |index: usize| if index == chunk { at } else { 0 };
         (chunk..self.chunks.len()).flat_map(move |index| {
             (rest(index)..self.chunks[index].len()).map(move |at| self.message(index, at))
@@ -343,12 +343,12 @@ impl Snapshot {
         let first = (*sequences.start()).max(1);
         let last = (*sequences.end()).min(self.messages);
         let (chunk, at) = self.position(first).unwrap_or((self.chunks.len(), 0));
-        self.from_position(chunk, at).take((last + 1).saturating_sub(first) as usize)
+        self.messages_from(chunk, at).take((last + 1).saturating_sub(first) as usize)
     }
 
     /// All messages, ascending.
     pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
-        self.from_position(0, 0)
+        self.messages_from(0, 0)
     }
 
     /// The messages whose UIDs are in the set, ascending.
@@ -356,7 +356,7 @@ impl Snapshot {
         set.ranges().flat_map(move |range| {
             let (chunk, at) = self.position_from_uid(range.start().get());
             let last = *range.end();
-            self.from_position(chunk, at).take_while(move |message| message.uid <= last)
+            self.messages_from(chunk, at).take_while(move |message| message.uid <= last)
         })
     }
 

@@ -28,7 +28,7 @@ async fn deliver_many(house: &House, store: &MailStore, number: usize) -> Vec<u3
     filed
 }
 
-pub(super) async fn run(house: House) {
+async fn run(house: House) {
     // The second node makes real conflicts: it stands in no line with the first.
     let other = house.other_node();
     let view = house.store.open(ACCOUNT, house.inbox).await.expect("opens");
@@ -62,4 +62,9 @@ pub(super) async fn run(house: House) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deliverers_storers_and_expungers_on_one_mailbox() {
     run(House::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_on_the_durable_engine() {
+    run(House::on_disk().await).await;
 }

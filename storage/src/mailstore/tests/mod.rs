@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::bodies::{Bodies, BodiesConfig};
-use crate::kv::{Database, Memory};
+use crate::kv::{Database, Local, LocalConfig, Memory};
 use crate::types::{AccountId, DomainId, Flags, MailboxId, Secret, SystemFlag, Timestamp, Uid, UidSet};
 
 pub(super) const ACCOUNT: AccountId = AccountId(7);
@@ -27,7 +27,8 @@ pub(super) struct House {
     pub(super) db: Database,
     pub(super) inbox: MailboxId,
     pub(super) archive: MailboxId,
-    pub(super) _folder: TempDir,
+    _folder: TempDir,
+    _engine: Option<TempDir>,
 }
 
 pub(super) fn config() -> MailStoreConfig {
@@ -53,7 +54,15 @@ impl House {
         let id =
             async |name: &str| store.mailbox(ACCOUNT, &named(name)).await.expect("a standard mailbox").id;
         let (inbox, archive) = (id("INBOX").await, id("Archive").await);
-        Self { store, bodies, db, inbox, archive, _folder: folder }
+        Self { store, bodies, db, inbox, archive, _folder: folder, _engine: None }
+    }
+
+    /// On the durable engine.
+    pub(super) async fn on_disk() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let local = LocalConfig { path: folder.path().join("kv"), ..LocalConfig::default() };
+        let db = Database::new(Local::open(local).await.expect("opens"));
+        Self { _engine: Some(folder), ..Self::over(db, config()).await }
     }
 
     /// Another node's mail store over the same database.

@@ -206,3 +206,13 @@ proptest! {
         runtime.block_on(async { run(House::new().await, &commands).await });
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4))]
+
+    #[test]
+    fn agrees_with_a_naive_mailbox_on_the_durable_engine(commands in prop::collection::vec(command(), 20..40)) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async { run(House::on_disk().await, &commands).await });
+    }
+}
