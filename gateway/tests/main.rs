@@ -1,3 +1,5 @@
 //! Integration tests of the mail edge, in one binary.
 
+mod house;
+mod smtp_delivery;
 mod smtp_transcripts;

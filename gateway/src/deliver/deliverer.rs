@@ -16,10 +16,10 @@ use super::envelope::{Envelope, Target};
 use super::plan;
 use crate::limits::SUMMARY_ASIDE_OCTETS;
 use crate::message::Summary;
-use crate::net::Drain;
+use crate::net::{Drain, Reservation};
 
 /// A message to be taken.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Arrival {
     /// The id that the reply carries.
     pub id: QueueId,
@@ -27,6 +27,8 @@ pub struct Arrival {
     pub envelope: Envelope,
     /// Its octets, without the envelope's trace.
     pub message: Bytes,
+    /// What its octets count against; held until the last use of them, which may be after the answer.
+    pub memory: Option<Reservation>,
 }
 
 /// Files messages and puts them into the queue. Cheap to clone.
@@ -74,7 +76,7 @@ impl Deliverer {
         (account, domain): (AccountId, DomainId),
     ) -> Result<()> {
         let staged = self.inner.bodies.write(domain, &arrival.message).await?;
-        let summary = summarize(arrival.message).await?;
+        let summary = summarize(arrival.message.clone()).await?;
         let filing = super::local::Filing {
             id: arrival.id,
             envelope: &arrival.envelope,
@@ -90,7 +92,7 @@ impl Deliverer {
 
     /// Body and queue entry in one transaction.
     async fn accept_into_queue(&self, arrival: Arrival) -> Result<()> {
-        let Arrival { id, envelope, message } = arrival;
+        let Arrival { id, envelope, message, memory } = arrival;
         let staged = self.inner.bodies.write(envelope.body_domain, &message).await?;
         let has_local = envelope.recipients.iter().any(|one| matches!(one.target, Target::Local { .. }));
         let now = envelope.origin.received;
@@ -117,16 +119,24 @@ impl Deliverer {
         if has_local {
             let body = BodyRef { id: entry.body, size: entry.body_size };
             let claim = self.inner.queue.first_claim(entry);
-            self.go_on(claim, envelope, body, message);
+            self.go_on(claim, envelope, body, (message, memory));
         }
         Ok(())
     }
 
     /// Files the local recipients of an entry that this node has just put in, beside the reply.
-    fn go_on(&self, claim: Claim, envelope: Envelope, body: BodyRef, message: Bytes) {
+    fn go_on(
+        &self,
+        claim: Claim,
+        envelope: Envelope,
+        body: BodyRef,
+        (message, memory): (Bytes, Option<Reservation>),
+    ) {
         let deliverer = self.clone();
         self.inner.drain.spawn(async move {
-            deliverer.file_locals(claim, envelope, body, message).await;
+            let envelope = deliverer.file_locals(claim.entry.id, envelope, body, message).await;
+            drop(memory);
+            deliverer.write_back(&claim, &envelope).await;
         });
     }
 }

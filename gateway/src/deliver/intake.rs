@@ -9,6 +9,7 @@ use super::envelope::{Envelope, Origin};
 use super::{Arrival, Deliverer, plan, reply};
 use crate::limits::HOPS;
 use crate::message::{header, trace};
+use crate::net::Reservation;
 use crate::smtp::Peer;
 use crate::smtp::codec::{EnhancedCode, Reply};
 use crate::smtp::session::{Incoming, Transaction};
@@ -25,6 +26,8 @@ pub struct Intake {
     pub received: Timestamp,
     /// As the session gave it.
     pub incoming: Incoming<Admission>,
+    /// What its octets count against.
+    memory: Reservation,
     /// Who submitted it, and the domain it is sent from.
     pub submitter: Option<(AccountId, DomainId)>,
     /// Header fields that stand below our Received and above the message.
@@ -33,19 +36,14 @@ pub struct Intake {
 
 impl Intake {
     /// Of a message that was read just now. Refused with `554 5.4.6` if it goes in circles.
-    pub fn new(incoming: Incoming<Admission>) -> Result<Self, Reply> {
+    pub fn new(incoming: Incoming<Admission>, memory: Reservation) -> Result<Self, Reply> {
         let section = &incoming.message[..header::length(&incoming.message)];
         if trace::hops(section) > HOPS {
             return Err(LOOP);
         }
         let received = Timestamp::now();
-        Ok(Self {
-            id: QueueId::new(received),
-            received,
-            incoming,
-            submitter: None,
-            signatures: String::new(),
-        })
+        let (id, signatures) = (QueueId::new(received), String::new());
+        Ok(Self { id, received, incoming, memory, submitter: None, signatures })
     }
 
     /// Gives it to the deliverer; its id is then a promise.
@@ -94,7 +92,8 @@ impl Intake {
             },
             recipients,
         };
-        Ok(Arrival { id: self.id, envelope, message: Bytes::from(message) })
+        let memory = Some(self.memory);
+        Ok(Arrival { id: self.id, envelope, message: Bytes::from(message), memory })
     }
 
     /// Our Received field (RFC 5321 §4.4). Where our own accounts connect from is nobody's business.

@@ -79,15 +79,14 @@ impl Deliverer {
         self.file(Filing { id, envelope, recipient, account: *account, body, summary }).await
     }
 
-    /// Files all local recipients of an entry and writes down what became of them.
+    /// Files all local recipients of an entry; gives the envelope with what became of them.
     pub(super) async fn file_locals(
         &self,
-        claim: Claim,
+        id: QueueId,
         mut envelope: Envelope,
         body: BodyRef,
         message: Bytes,
-    ) {
-        let id = claim.entry.id;
+    ) -> Envelope {
         match summarize(message.clone()).await {
             Ok(summary) => {
                 let locals: Vec<usize> = (0..envelope.recipients.len())
@@ -107,13 +106,12 @@ impl Deliverer {
             }
             Err(error) => tracing::warn!(%id, %error, "local deliveries are left to the queue"),
         }
-        drop(message);
-        self.write_back(&claim, &envelope).await;
+        envelope
     }
 
     /// Ends the claim: the entry goes if nothing is left to be done, else it is due for the queue's
     /// worker. Tried until it works: an entry whose claim is never ended would wait for this node's end.
-    async fn write_back(&self, claim: &Claim, envelope: &Envelope) {
+    pub(super) async fn write_back(&self, claim: &Claim, envelope: &Envelope) {
         let (id, payload, mut pause) = (claim.entry.id, envelope.encode(), QUEUE_WRITE_PAUSE);
         loop {
             let written = match envelope.is_done() {

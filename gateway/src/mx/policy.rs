@@ -7,7 +7,7 @@ use crate::deliver::Deliverer;
 use crate::deliver::admission::{Admission, Found, RELAYING_DENIED, Recipients};
 use crate::deliver::intake::{Intake, taken};
 use crate::login::sasl::Credentials;
-use crate::net::Connection;
+use crate::net::{Connection, Reservation};
 use crate::smtp::codec::{EnhancedCode, ForwardPath, Reply};
 use crate::smtp::driver::{self, Service};
 use crate::smtp::session::{Candidate, Incoming, Role, Transaction};
@@ -63,12 +63,17 @@ impl Policy for MxPolicy {
         Err(refusal)
     }
 
-    async fn message(&mut self, peer: &Peer, incoming: Incoming<Admission>) -> Vec<Reply> {
+    async fn message(
+        &mut self,
+        peer: &Peer,
+        incoming: Incoming<Admission>,
+        memory: Reservation,
+    ) -> Vec<Reply> {
         let paths = match self.role {
             Role::Lmtp => incoming.transaction.recipients.iter().map(|one| one.path.clone()).collect(),
             Role::Mx | Role::Submission => Vec::new(),
         };
-        let accepted = match Intake::new(incoming) {
+        let accepted = match Intake::new(incoming, memory) {
             Ok(intake) => intake.accept(&self.mx.deliverer, &self.host, peer).await,
             Err(refusal) => Err(refusal),
         };

@@ -54,9 +54,6 @@ impl ByteBudget {
     }
 
     async fn acquire(&self, units: u32, patience: Duration) -> Result<OwnedSemaphorePermit, Exhausted> {
-        if units > self.total_units {
-            return Err(Exhausted);
-        }
         let waiting = Arc::clone(&self.units).acquire_many_owned(units);
         match tokio::time::timeout(patience, waiting).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -76,6 +73,9 @@ impl Reservation {
         let missing = octets.saturating_sub(self.octets()).div_ceil(UNIT_OCTETS);
         if missing == 0 {
             return Ok(());
+        }
+        if octets.div_ceil(UNIT_OCTETS) > self.budget.total_units as usize {
+            return Err(Exhausted); // however long it waits
         }
         let more = self.budget.acquire(u32::try_from(missing).map_err(|_| Exhausted)?, patience).await?;
         match &mut self.held {
@@ -110,7 +110,7 @@ mod tests {
         let budget = ByteBudget::new(10 * 1024);
         let mut first = budget.reserve(5_000, PATIENCE).await.expect("fits");
         assert_eq!(budget.available_octets(), 5 * 1024);
-        assert_eq!(first.grow_to(11 * 1024, PATIENCE).await, Err(Exhausted));
+        assert_eq!(first.grow_to(11 * 1024, Duration::MAX).await, Err(Exhausted), "at once");
         first.grow_to(10 * 1024, PATIENCE).await.expect("exactly fits");
         assert!(budget.reserve(1, PATIENCE).await.is_err());
         first.shrink_to(1024);

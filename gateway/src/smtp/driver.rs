@@ -82,7 +82,8 @@ impl<P: Policy> Dialogue<P> {
                 self.session.recipient_checked(candidate, verdict);
             }
             Step::Message(incoming) => {
-                let replies = self.policy.message(&self.peer, *incoming).await;
+                let memory = std::mem::replace(&mut self.memory, self.service.budget.empty());
+                let replies = self.policy.message(&self.peer, *incoming, memory).await;
                 self.session.message_answered(&replies);
             }
         }

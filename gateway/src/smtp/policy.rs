@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::codec::Reply;
 use super::session::{Candidate, Incoming, Transaction};
 use crate::login::sasl::Credentials;
-use crate::net::TlsFacts;
+use crate::net::{Reservation, TlsFacts};
 
 /// The other side of a connection, as far as the connection itself tells.
 #[derive(Debug, Clone)]
@@ -45,10 +45,11 @@ pub trait Policy: Send {
     ) -> impl Future<Output = Result<Self::Admission, Reply>> + Send;
 
     /// Takes a message or refuses it. A positive reply is a promise: by then it must be kept (RFC 5321
-    /// §6.1). One reply, or for LMTP one per recipient in their order.
+    /// §6.1). `memory` is what the message's octets count against; it lives as long as they do. One reply, or for LMTP one per recipient in their order.
     fn message(
         &mut self,
         peer: &Peer,
         incoming: Incoming<Self::Admission>,
+        memory: Reservation,
     ) -> impl Future<Output = Vec<Reply>> + Send;
 }

@@ -15,7 +15,7 @@ use crate::limits::SUMMARY_ASIDE_OCTETS;
 use crate::login::sasl::Credentials;
 use crate::login::{Authenticator, LoginError};
 use crate::message::{dkim, submission};
-use crate::net::Connection;
+use crate::net::{Connection, Reservation};
 use crate::smtp::codec::{EnhancedCode as E, Reply};
 use crate::smtp::driver::{self, Service};
 use crate::smtp::session::{Candidate, Incoming, Transaction};
@@ -99,19 +99,29 @@ impl Policy for SubmissionPolicy {
         }
     }
 
-    async fn message(&mut self, peer: &Peer, incoming: Incoming<Admission>) -> Vec<Reply> {
-        match self.take(peer, incoming).await {
+    async fn message(
+        &mut self,
+        peer: &Peer,
+        incoming: Incoming<Admission>,
+        memory: Reservation,
+    ) -> Vec<Reply> {
+        match self.take(peer, incoming, memory).await {
             Ok(reply) | Err(reply) => vec![reply],
         }
     }
 }
 
 impl SubmissionPolicy {
-    async fn take(&mut self, peer: &Peer, incoming: Incoming<Admission>) -> Result<Reply, Reply> {
+    async fn take(
+        &mut self,
+        peer: &Peer,
+        incoming: Incoming<Admission>,
+        memory: Reservation,
+    ) -> Result<Reply, Reply> {
         let account = self.account.clone().ok_or(LOGIN_FIRST)?;
         let directory = self.shared.recipients.directory();
         let signing = check_header(directory, &account, &incoming.message).await?;
-        let mut intake = Intake::new(incoming)?;
+        let mut intake = Intake::new(incoming, memory)?;
         intake.submitter = Some((account.id, account.domain));
         mend(&mut intake, &self.host);
         self.sign(&mut intake, &signing).await;

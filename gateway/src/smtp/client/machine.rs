@@ -193,16 +193,18 @@ impl Client {
 
     /// Begins a transaction; only at [`Step::Ready`].
     pub fn begin(&mut self, request: Request) {
-        if std::mem::replace(&mut self.used, true) {
-            self.send(b"RSET\r\n", Awaited::Rset);
-        }
-        let mut mail = Vec::new();
-        request.write_mail(&self.extensions, &mut mail);
-        self.send(&mail, Awaited::Mail);
         self.refused = vec![None; request.recipients.len()];
         self.accepted = vec![None; request.recipients.len()];
         self.request = Some(request);
         self.state = State::Talking;
+        // What an earlier transaction may have left open is ended first.
+        let used = std::mem::replace(&mut self.used, true);
+        if used {
+            self.send(b"RSET\r\n", Awaited::Rset);
+        }
+        if !used || self.extensions.pipelining {
+            self.send_mail();
+        }
         if self.extensions.pipelining {
             let recipients = self.refused.len();
             (0..recipients).for_each(|number| self.send_rcpt(number));
@@ -239,6 +241,14 @@ impl Client {
         let verb = if self.config.lmtp { "LHLO" } else { "EHLO" };
         let command = format!("{verb} {}\r\n", self.config.hello);
         self.send(command.as_bytes(), Awaited::Ehlo);
+    }
+
+    fn send_mail(&mut self) {
+        let mut command = Vec::new();
+        if let Some(request) = &self.request {
+            request.write_mail(&self.extensions, &mut command);
+        }
+        self.send(&command, Awaited::Mail);
     }
 
     fn send_rcpt(&mut self, number: usize) {
@@ -289,7 +299,8 @@ impl Client {
             Awaited::Greeting | Awaited::Ehlo | Awaited::Helo | Awaited::StartTls => {
                 return Err(ClientError::Refused(reply));
             }
-            Awaited::Rset => {}
+            Awaited::Rset if self.extensions.pipelining => {}
+            Awaited::Rset => self.send_mail(),
             Awaited::Mail => return Ok(self.mail_answered(reply)),
             Awaited::Rcpt(number) => return Ok(self.rcpt_answered(number, reply)),
             Awaited::Data => return Ok(self.data_answered(reply)),

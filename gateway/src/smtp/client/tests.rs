@@ -75,15 +75,18 @@ fn one_command_after_the_other_without_pipelining() {
         "550 5.1.1 no",
         "354 go",
         "250 taken",
+        "250 reset",
+        "451 later",
         "221 bye",
     ];
-    let (sent, outcomes, error) = play(client, vec![request(&["b@x.org", "c@x.org"])], &server);
+    let requests = vec![request(&["b@x.org", "c@x.org"]), request(&["b@x.org"])];
+    let (sent, outcomes, error) = play(client, requests, &server);
     assert_eq!(
         sent,
         "EHLO us.example\r\nHELO us.example\r\nMAIL FROM:<a@us.example>\r\nRCPT TO:<b@x.org>\r\n\
-         RCPT TO:<c@x.org>\r\nDATA\r\n..a\r\n.\r\nQUIT\r\n"
+         RCPT TO:<c@x.org>\r\nDATA\r\n..a\r\n.\r\nRSET\r\nMAIL FROM:<a@us.example>\r\nQUIT\r\n"
     );
-    assert_eq!((outcomes, error), (vec![vec![250, 550]], None));
+    assert_eq!((outcomes, error), (vec![vec![250, 550], vec![451]], None));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::super::session::{Incoming, Role, Session, State, Step, replies};
 
 impl<A> Session<A> {
     pub(super) fn data_command(&mut self, now: Instant) -> Option<Step<A>> {
-        let Some(transaction) = &self.transaction else { return self.fail(&replies::SENDER_FIRST) };
+        let Some(transaction) = &self.transaction else { return self.premature(&replies::SENDER_FIRST) };
         if self.transfer.is_some() {
             return self.fail(&replies::NOT_AMID_CHUNKS); // RFC 3030 §2
         }

@@ -15,7 +15,7 @@ impl<A> Session<A> {
         parameters: RcptParameters,
         ascii: bool,
     ) -> Option<Step<A>> {
-        let Some(transaction) = &self.transaction else { return self.fail(&replies::SENDER_FIRST) };
+        let Some(transaction) = &self.transaction else { return self.premature(&replies::SENDER_FIRST) };
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
         if self.transfer.is_some() {
             return self.fail(&replies::NOT_AMID_CHUNKS);

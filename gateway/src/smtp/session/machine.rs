@@ -263,6 +263,14 @@ impl<A> Session<A> {
         None
     }
 
+    /// Answers a command that came before its time: what a pipelining client sends behind a MAIL that is
+    /// refused is no error of the client.
+    pub(in crate::smtp) fn premature(&mut self, reply: &Reply) -> Option<Step<A>> {
+        self.reply(reply);
+        self.is_idling();
+        None
+    }
+
     /// Answers a recipient that is refused.
     pub(in crate::smtp) fn refuse_recipient(&mut self, reply: &Reply) {
         self.reply(reply);

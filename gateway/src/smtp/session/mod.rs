@@ -9,6 +9,8 @@ mod config;
 mod line;
 mod machine;
 pub(super) mod replies;
+#[cfg(test)]
+mod tests;
 mod transaction;
 pub(super) mod transfer;
 
