@@ -1,4 +1,5 @@
 //! The users' protocols against transcripts.
 
+mod imap;
 mod pop3;
 mod pop3_driver;

@@ -65,7 +65,7 @@ impl Cursor<'_> {
         if let Some(key) = simple_key(&word) {
             return Ok(key);
         }
-        self.space()?;
+        self.expect(b' ', "unknown search key, or one without its argument")?;
         self.search_key_with_argument(&word, depth)
     }
 

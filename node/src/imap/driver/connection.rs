@@ -60,6 +60,8 @@ pub(super) struct Link {
     active: Instant,
     errors: u32,
     pub(super) failed_logins: u32,
+    /// The directory's version when the account was last looked at.
+    pub(super) directory_version: u64,
 }
 
 /// Serves one client until it leaves, is sent away, or the node drains.
@@ -76,6 +78,7 @@ pub async fn serve(connection: Connection, context: Arc<ImapContext>) {
         active: now,
         errors: 0,
         failed_logins: 0,
+        directory_version: 0,
     };
     let Err(end) = link.run().await;
     let peer = link.connection.peer;
@@ -236,6 +239,7 @@ impl Link {
                 return self.count_error();
             }
         };
+        self.check_account().await?;
         if let Err(status) = self.session.admits(&command) {
             status.write(&mut self.output, tag);
             return self.count_error();

@@ -15,7 +15,9 @@ impl Link {
         self.output.extend_from_slice(b"+ idling\r\n");
         let deadline = Instant::now() + Duration::from_secs(self.context.config.idle_timeout_s);
         let mut changes = self.session.selected.as_ref().map(|selected| selected.view.subscribe());
+        let mut accounts = self.context.directory.subscribe();
         loop {
+            self.check_account().await?;
             if let Some(line) = self.line_at_hand()? {
                 let done = line.eq_ignore_ascii_case(b"DONE");
                 let status = if done { Status::ok("IDLE completed") } else { Status::bad("DONE expected") };
@@ -28,6 +30,7 @@ impl Link {
             tokio::select! {
                 filled = self.fill(deadline, between) => filled?,
                 () = changed(&mut changes) => {}
+                _ = accounts.changed() => {}
             }
         }
     }

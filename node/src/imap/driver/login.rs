@@ -21,6 +21,7 @@ impl Link {
         if !self.may_log_in() {
             return self.conclude(tag, Ok(privacy_required()));
         }
+        self.directory_version = self.context.directory.version();
         let verified = self.context.authenticator.verify(login, password, self.connection.peer.ip()).await;
         self.verified(tag, verified)
     }
@@ -41,6 +42,7 @@ impl Link {
             Ok(credentials) => credentials,
             Err(error) => return self.conclude(tag, Ok(Status::bad(error.to_string()))),
         };
+        self.directory_version = self.context.directory.version();
         let verified = self.context.authenticator.authenticate(&credentials, self.connection.peer.ip()).await;
         self.verified(tag, verified)
     }

@@ -6,6 +6,7 @@ mod connection;
 mod idle;
 mod login;
 mod output;
+mod revoked;
 
 pub use connection::serve;
 pub(crate) use output::Output;
