@@ -1,6 +1,7 @@
 //! The users' protocols and the assembly of the roles.
 
 pub mod admin;
+pub mod assemble;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -8,4 +9,7 @@ pub mod health;
 pub mod imap;
 pub mod limits;
 pub mod pop3;
+mod roles;
+pub mod secret_file;
 pub mod telemetry;
+mod upkeep;

@@ -115,3 +115,15 @@ pub const POP3_RETRIEVAL_OCTETS: usize = 192 * 1024;
 
 /// How long a POP3 session waits for its part of the node's octet budget before it asks its client to come again.
 pub const POP3_BUDGET_PATIENCE: Duration = Duration::from_secs(30);
+
+// --- Upkeep ---
+
+/// How often upkeep looks for work that nothing told it of.
+pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// Deleted accounts that one step hands on.
+pub const UPKEEP_ITEMS: usize = 100;
+/// How often results of operations that nobody can ask for any more are removed.
+pub const OPERATIONS_TRIMMED_EVERY: Duration = Duration::from_secs(10 * 60);
+/// How long the key of a deleted domain is kept: longer than a message of one of its users can wait in
+/// the queue, so that it can still be delivered or bounced.
+pub const DOMAIN_KEY_KEPT: Duration = Duration::from_secs(31 * 24 * 60 * 60);

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use sterna_gateway::login::password::is_usable_hash;
 use sterna_storage::Result;
 use sterna_storage::directory::{Account, NewAccount};
+use sterna_storage::kv::Transaction;
 use sterna_storage::types::{Address, DomainName, Secret};
 
 use super::reply::{Asked, At, Failure, Given, Reply};
@@ -39,7 +40,10 @@ pub(super) async fn create(admin: Context, given: Given<NewAccountView>) -> Repl
         (None, hash) => hash.map(Secret::new),
     };
     let new = NewAccount { address, name, password_hash, quota_octets };
-    let account = admin.directory.create_account(new, |_, _| {}).await?;
+    let mailboxes = |tx: &mut Transaction, account: &Account| {
+        admin.mail.create_account(tx, account.id, account.domain);
+    };
+    let account = admin.directory.create_account(new, mailboxes).await?;
     tracing::info!(account = %account.address, "an account was made");
     Ok((StatusCode::CREATED, Json(AccountView::from(&account))).into_response())
 }

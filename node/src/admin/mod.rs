@@ -5,8 +5,10 @@
 
 mod account;
 mod alias;
+mod bodies;
 mod domain;
 mod health;
+mod queue;
 mod reply;
 mod server;
 #[cfg(test)]
@@ -14,4 +16,4 @@ mod tests;
 pub mod token;
 pub mod view;
 
-pub use server::{Admin, serve};
+pub use server::{Admin, handler};

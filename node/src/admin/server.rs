@@ -9,16 +9,19 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use futures::future::BoxFuture;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use sterna_gateway::login::Authenticator;
-use sterna_gateway::net::{Connection, Drain, Listener};
+use sterna_gateway::net::{Connection, Drain};
 use sterna_storage::bodies::Bodies;
 use sterna_storage::directory::Directory;
+use sterna_storage::mailstore::MailStore;
+use sterna_storage::queue::Queue;
 use sterna_storage::types::{DomainName, Secret};
 
 use super::reply::Failure;
-use super::{account, alias, domain, health, token};
+use super::{account, alias, bodies, domain, health, queue, token};
 use crate::health::Health;
 use crate::limits;
 
@@ -28,6 +31,10 @@ pub struct Admin {
     pub directory: Directory,
     /// Hashes new passwords.
     pub authenticator: Authenticator,
+    /// Mailboxes, made with their accounts.
+    pub mail: MailStore,
+    /// Messages on their way.
+    pub queue: Queue,
     /// Message bodies.
     pub bodies: Bodies,
     /// Whether the node is ready.
@@ -40,12 +47,13 @@ pub struct Admin {
     pub token: Secret<String>,
 }
 
-/// Serves the API until the drain starts.
-pub async fn serve(listener: Listener, drain: Drain, admin: Arc<Admin>) {
+/// What a listener of the API does with its connections.
+pub fn handler(
+    admin: Arc<Admin>,
+    drain: Drain,
+) -> impl Fn(Connection) -> BoxFuture<'static, ()> + Clone + Send + Sync + 'static {
     let router = router(admin);
-    let ending = drain.clone();
-    let handler = move |connection| converse(connection, router.clone(), ending.clone());
-    listener.serve(drain, handler).await;
+    move |connection| Box::pin(converse(connection, router.clone(), drain.clone()))
 }
 
 async fn converse(connection: Connection, router: Router, drain: Drain) {
@@ -84,6 +92,13 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/alias-domains/{name}", delete(domain::delete_further))
         .route("/settings", get(domain::settings).patch(domain::update_settings))
         .route("/resolve/{address}", get(alias::resolve))
+        .route("/queue", get(queue::list))
+        .route("/queue/counts", get(queue::counts))
+        .route("/queue/{id}", get(queue::show).delete(queue::cancel))
+        .route("/queue/{id}/hold", post(queue::hold))
+        .route("/queue/{id}/release", post(queue::release))
+        .route("/queue/{id}/retry", post(queue::retry))
+        .route("/bodies/verify", post(bodies::verify))
         .fallback(async || Failure::not_found("this path"))
         .layer(middleware::from_fn_with_state(admin.clone(), authorize));
     Router::new()

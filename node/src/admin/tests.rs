@@ -14,9 +14,11 @@ use sterna_gateway::net::{Drain, Listener, Mode, Permits};
 use sterna_storage::bodies::{Bodies, BodiesConfig};
 use sterna_storage::directory::Directory;
 use sterna_storage::kv::{Database, Memory};
+use sterna_storage::mailstore::{MailStore, MailStoreConfig};
+use sterna_storage::queue::{Queue, QueueConfig};
 use sterna_storage::types::Secret;
 
-use super::{Admin, serve};
+use super::{Admin, handler};
 use crate::health::Health;
 use crate::limits;
 
@@ -38,10 +40,14 @@ impl Server {
         let config = LoginConfig { hash_memory_kib: 64, hash_passes: 1, ..LoginConfig::default() };
         let objects = Bodies::local_folder(folder.path()).await.expect("a folder");
         let key = Secret::new([7; 32]);
+        let settings = BodiesConfig::default();
+        let bodies = Bodies::open(database.clone(), objects, key, settings).await.expect("opens");
         let drain = Drain::new();
         let admin = Arc::new(Admin {
             authenticator: Authenticator::new(directory.clone(), &config).expect("valid costs"),
-            bodies: Bodies::open(database, objects, key, BodiesConfig::default()).await.expect("opens"),
+            mail: MailStore::new(database.clone(), bodies.clone(), MailStoreConfig::default()),
+            queue: Queue::open(database, bodies.clone(), QueueConfig::default()).await.expect("opens"),
+            bodies,
             directory,
             health: Health::new(drain.clone()),
             host_name: "mx.example.net".parse().expect("name"),
@@ -51,7 +57,7 @@ impl Server {
         let address = "127.0.0.1:0".parse().expect("address");
         let listener = Listener::bind(address, Mode::Plain, Permits::new(10, 10), b"").expect("a port");
         let base = format!("http://{}", listener.local_address().expect("bound"));
-        tokio::spawn(serve(listener, drain.clone(), admin.clone()));
+        tokio::spawn(listener.serve(drain.clone(), handler(admin.clone(), drain.clone())));
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { base, client, admin, drain, _folder: folder }
     }

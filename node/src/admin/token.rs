@@ -1,19 +1,19 @@
 //! The admin API's token: a file that only the server's own user may read.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::{fs, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sterna_storage::types::Secret;
 
+use crate::secret_file;
+
 /// Reads the token; makes one of 256 random bits, mode 0600, if there is none.
 pub fn load_or_create(path: &Path) -> io::Result<Secret<String>> {
     match load(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create(path, URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).as_bytes())?;
+            secret_file::create(path, URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).as_bytes())?;
             load(path)
         }
         loaded => loaded,
@@ -27,21 +27,6 @@ pub fn load(path: &Path) -> io::Result<Secret<String>> {
         0..16 => Err(io::Error::new(io::ErrorKind::InvalidData, "a token has at least 16 characters")),
         _ => Ok(Secret::new(token)),
     }
-}
-
-/// Writes a new secret file, whole or not at all: it appears under its name once it is on the disk.
-pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
-    let partial = path.with_extension("partial");
-    match fs::remove_file(&partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Whether two tokens are the same, in a time that tells only whether their lengths are.

@@ -309,6 +309,85 @@ pub struct ResolutionView {
     pub forwards: Vec<Address>,
 }
 
+/// A message on its way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueView {
+    /// As the `250` reply told.
+    pub id: String,
+    /// When it was accepted, in milliseconds since 1970.
+    pub created: Timestamp,
+    /// When it is tried next.
+    pub due: Timestamp,
+    /// Its length.
+    pub size_octets: u64,
+    /// `waiting`, `active` (a worker has it) or `held`.
+    pub state: String,
+    /// Whom reports go to; `None` for the null sender.
+    pub sender: Option<String>,
+    /// All recipients, also those that are done.
+    pub recipients: Vec<RecipientView>,
+}
+
+/// A recipient of a message on its way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecipientView {
+    /// The address.
+    pub address: String,
+    /// `pending`, `delivered`, `relayed to HOST` or `failed`.
+    pub state: String,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Not tried before.
+    pub next_attempt: Timestamp,
+    /// What the last attempt ended with, if not with success.
+    pub last_failure: Option<FailureView>,
+}
+
+/// Why an attempt did not succeed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FailureView {
+    /// When.
+    pub at: Timestamp,
+    /// Enhanced status, as in `4.4.1`.
+    pub status: String,
+    /// The other server's words, or ours.
+    pub text: String,
+    /// The other server.
+    pub host: Option<String>,
+}
+
+/// How many messages are on their way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CountsView {
+    /// All.
+    pub entries: u64,
+    /// Those that a worker has now.
+    pub claimed: u64,
+    /// Those that are held.
+    pub held: u64,
+    /// When the oldest was accepted.
+    pub oldest: Option<Timestamp>,
+}
+
+/// How a verification of bodies ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyView {
+    /// Bodies looked at.
+    pub bodies: u64,
+    /// Their octets before compression.
+    pub octets: u64,
+    /// Those that wait to be packed.
+    pub staged: u64,
+    /// References looked at.
+    pub references: u64,
+    /// Objects looked at.
+    pub objects: u64,
+    /// All that is wrong.
+    pub problem_count: u64,
+    /// The first of them.
+    pub problems: Vec<String>,
+}
+
 /// One line of a long answer (NDJSON).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use sterna_storage::types::{Address, DomainName};
+use sterna_storage::types::{Address, DomainName, QueueId};
 
 use super::quantity::Octets;
 use crate::admin::view::AlgorithmView;
+use crate::demo;
 
 /// The mail server Sterna.
 #[derive(Debug, Parser)]
@@ -44,7 +45,7 @@ pub enum Command {
     /// Run the server
     Serve,
     /// Show the whole path of a message on a server of its own, in a temporary folder
-    Demo,
+    Demo(demo::Arguments),
     /// Check the configuration and print nothing if it is right
     Check,
     /// Domains
@@ -56,6 +57,12 @@ pub enum Command {
     /// Aliases
     #[command(subcommand)]
     Alias(AliasCommand),
+    /// Messages on their way
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Message bodies
+    #[command(subcommand)]
+    Bodies(BodiesCommand),
     /// What holds for the whole system
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -308,5 +315,50 @@ pub enum SettingsCommand {
         /// Who gets mail to <postmaster>
         #[arg(long)]
         postmaster: Option<Address>,
+    },
+}
+
+/// `sterna queue`
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// List messages on their way, oldest first
+    List,
+    /// Show a message on its way
+    Show {
+        /// Its id, as the reply to its sender told
+        id: QueueId,
+    },
+    /// Count messages on their way
+    Counts,
+    /// Keep a message from being tried
+    Hold {
+        /// Its id
+        id: QueueId,
+    },
+    /// Let a held message go on
+    Release {
+        /// Its id
+        id: QueueId,
+    },
+    /// Try a message now
+    Retry {
+        /// Its id
+        id: QueueId,
+    },
+    /// Take a message out, undelivered; its sender is not told
+    Cancel {
+        /// Its id
+        id: QueueId,
+    },
+}
+
+/// `sterna bodies`
+#[derive(Debug, Subcommand)]
+pub enum BodiesCommand {
+    /// Look whether every message's body is there
+    Verify {
+        /// Read, decrypt and measure each of them too
+        #[arg(long)]
+        read: bool,
     },
 }

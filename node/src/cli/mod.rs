@@ -10,5 +10,6 @@ mod password;
 mod quantity;
 mod run;
 
-pub use arguments::{Arguments, Command};
+pub use arguments::{Arguments, Command, Place};
+pub use output::complain;
 pub use run::run;

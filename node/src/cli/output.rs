@@ -6,6 +6,12 @@ use serde_json::Value;
 
 use super::quantity::Octets;
 
+/// Tells what went wrong, with its causes.
+pub fn complain(error: &anyhow::Error) {
+    // If even that cannot be written there is nobody to tell.
+    let _ = writeln!(io::stderr(), "sterna: {error:#}");
+}
+
 /// Where it goes, and in which form.
 pub(super) struct Output {
     pub(super) json: bool,
@@ -92,7 +98,7 @@ pub(super) fn plain(name: &str, value: &Value) -> String {
 }
 
 fn is_time(name: &str) -> bool {
-    matches!(name, "created" | "due" | "deleted")
+    matches!(name, "created" | "due" | "oldest" | "next_attempt" | "at")
 }
 
 /// `2026-11-22 03:04:05Z` of milliseconds since 1970.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sterna_storage::types::{Address, DomainName};
 
 use super::arguments::{
-    AccountChanges, AccountCommand, AliasCommand, Command, DomainChanges, DomainCommand, PasswordSource,
-    Place, SettingsCommand,
+    AccountChanges, AccountCommand, AliasCommand, BodiesCommand, Command, DomainChanges, DomainCommand, PasswordSource, Place,
+    QueueCommand, SettingsCommand,
 };
 use super::client::{Client, escaped};
 use super::output::{Column, Output, cell};
@@ -44,12 +44,14 @@ pub async fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Domain(command) => session.domain(command).await,
         Command::Account(command) => session.account(command).await,
         Command::Alias(command) => session.alias(command).await,
+        Command::Queue(command) => session.queue(command).await,
+        Command::Bodies(BodiesCommand::Verify { read }) => session.verify(read).await,
         Command::Settings(command) => session.settings(command).await,
         Command::Resolve { address } => {
             let found = session.client.get(&format!("/resolve/{}", escaped(address.to_string()))).await?;
             Ok(session.output.value(&found)?)
         }
-        Command::Serve | Command::Demo | Command::Check => Ok(()),
+        Command::Serve | Command::Demo(_) | Command::Check => Ok(()),
     }
 }
 
@@ -93,6 +95,16 @@ const ACCOUNT_COLUMNS: &[Column] = &[
 const ALIAS_COLUMNS: &[Column] =
     &[("ALIAS", |item| cell(item, "address")), ("TARGETS", |item| cell(item, "targets"))];
 
+const QUEUE_COLUMNS: &[Column] = &[
+    ("ID", |item| cell(item, "id")),
+    ("ARRIVED", |item| cell(item, "created")),
+    ("NEXT TRY", |item| cell(item, "due")),
+    ("SIZE", |item| cell(item, "size_octets")),
+    ("STATE", |item| cell(item, "state")),
+    ("SENDER", |item| cell(item, "sender")),
+    ("RECIPIENTS", |item| item["recipients"].as_array().into_iter().flatten().map(|one| cell(one, "address")).collect::<Vec<_>>().join(", ")),
+];
+
 const NAME_COLUMNS: &[Column] =
     &[("NAME", |item| cell(item, "name")), ("DOMAIN", |item| cell(item, "target"))];
 
@@ -103,9 +115,7 @@ impl Session {
                 let quota_octets = quota.map(|quota| quota.0);
                 let new = NewDomainView { name: name.clone(), catch_all, contact, quota_octets };
                 let made = self.client.call(Method::POST, "/domains", Some(&new)).await?;
-                let hint = format!(
-                    "Domain {name} is made. `sterna domain dns {name}` prints the records to publish."
-                );
+                let hint = format!("Domain {name} is made. `sterna domain dns {name}` prints the records to publish.");
                 self.changed(&hint, &made)
             }
             DomainCommand::List => {
@@ -139,8 +149,7 @@ impl Session {
                 let path = format!("{}/dkim", at_domain(&name));
                 let new = NewDkimView { selector, algorithm };
                 let made = self.client.call(Method::POST, &path, Some(&new)).await?;
-                let hint =
-                    format!("The key is made. `sterna domain dns {name}` prints its record: publish it now.");
+                let hint = format!("The key is made. `sterna domain dns {name}` prints its record: publish it now.");
                 self.changed(&hint, &made)
             }
             DomainCommand::DeleteKey { name, selector } => {
@@ -262,6 +271,38 @@ impl Session {
         }
     }
 
+    async fn queue(&self, command: QueueCommand) -> anyhow::Result<()> {
+        let (id, action, text) = match command {
+            QueueCommand::List => {
+                return Ok(self.output.table(&self.client.all("/queue").await?, QUEUE_COLUMNS)?);
+            }
+            QueueCommand::Show { id } => {
+                return Ok(self.output.value(&self.client.get(&format!("/queue/{id}")).await?)?);
+            }
+            QueueCommand::Counts => return Ok(self.output.value(&self.client.get("/queue/counts").await?)?),
+            QueueCommand::Cancel { id } => {
+                let result = self.client.delete(&format!("/queue/{id}")).await?;
+                return self.changed(&format!("Message {id} is taken out."), &result);
+            }
+            QueueCommand::Hold { id } => (id, "hold", "is held"),
+            QueueCommand::Release { id } => (id, "release", "goes on"),
+            QueueCommand::Retry { id } => (id, "retry", "is tried now"),
+        };
+        let path = format!("/queue/{id}/{action}");
+        let result = self.client.call(Method::POST, &path, None::<&()>).await?;
+        self.changed(&format!("Message {id} {text}."), &result)
+    }
+
+    async fn verify(&self, read: bool) -> anyhow::Result<()> {
+        let path = format!("/bodies/verify?read={read}");
+        let report = self.client.follow(Method::POST, &path, (&self.output, "bodies")).await?;
+        self.output.value(&report)?;
+        match report["problem_count"].as_u64() {
+            Some(0) => Ok(()),
+            _ => anyhow::bail!("there are problems"),
+        }
+    }
+
     /// Everything of one domain, or of all, domain by domain.
     async fn list(&self, domain: Option<DomainName>, kind: &str, columns: &[Column]) -> anyhow::Result<()> {
         let domains = match domain {
@@ -278,11 +319,7 @@ impl Session {
 
     /// A sentence for people, the value as JSON.
     fn changed(&self, text: &str, value: &Value) -> anyhow::Result<()> {
-        if self.output.json {
-            self.output.value(value)?
-        } else {
-            self.output.say(text)?
-        }
+        if self.output.json { self.output.value(value)? } else { self.output.say(text)? }
         Ok(())
     }
 

@@ -173,16 +173,18 @@ impl Directory {
         .await
     }
 
-    /// Domains that were deleted and whose key may still be needed.
-    pub async fn deleted_domains(&self) -> Result<Vec<DomainId>> {
+    /// Domains that were deleted and whose key may still be needed, and since when.
+    pub async fn deleted_domains(&self) -> Result<Vec<(DomainId, Timestamp)>> {
         let mut tx = self.shared.database.begin();
-        let options = RangeOptions {
-            limit: Some(limits::DIRECTORY_PAGE_ITEMS),
-            snapshot: true,
-            ..RangeOptions::default()
-        };
+        let limit = Some(limits::DIRECTORY_PAGE_ITEMS);
+        let options = RangeOptions { limit, snapshot: true, ..RangeOptions::default() };
         let entries = tx.range(key::deleted_domains(), options).collect().await?;
-        entries.iter().map(|(entry, _)| key::read_deleted_domain(entry)).collect()
+        let read = |(entry, value): &(bytes::Bytes, bytes::Bytes)| {
+            let since = value.as_ref().try_into().map(i64::from_be_bytes);
+            let since = since.map_err(|_| Error::Corrupt("time of a deleted domain".into()))?;
+            Ok((key::read_deleted_domain(entry)?, Timestamp::from_millis(since)))
+        };
+        entries.iter().map(read).collect()
     }
 
     /// Ends the record of a deleted domain: nothing of it is left.

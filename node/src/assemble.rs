@@ -1,0 +1,188 @@
+//! Puts the node together: stores, who may log in, certificates, roles; and ends it in order.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use sterna_gateway::login::Authenticator;
+use sterna_gateway::net::{ByteBudget, CertificateFiles, Drain, Tls};
+use sterna_storage::bodies::{Bodies, BodiesConfig};
+use sterna_storage::directory::Directory;
+use sterna_storage::kv::{Database, Local, LocalConfig};
+use sterna_storage::mailstore::{MailStore, MailStoreConfig};
+use sterna_storage::queue::{Queue, QueueConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::health::Health;
+use crate::{roles, secret_file, upkeep};
+
+/// The three stores, on one machine.
+#[derive(Clone)]
+pub struct Stores {
+    /// The metadata.
+    pub database: Database,
+    /// Message bodies.
+    pub bodies: Bodies,
+    /// Mailboxes.
+    pub mail: MailStore,
+    /// Messages on their way.
+    pub queue: Queue,
+    /// Domains, accounts, aliases.
+    pub directory: Directory,
+}
+
+/// What the roles are handed.
+#[derive(Clone)]
+pub struct Runtime {
+    /// The stores.
+    pub stores: Stores,
+    /// Who is connecting.
+    pub authenticator: Authenticator,
+    /// Certificates.
+    pub tls: Tls,
+    /// Memory of all sessions.
+    pub budget: ByteBudget,
+    /// The server's end.
+    pub drain: Drain,
+    /// Whether the node is ready.
+    pub health: Health,
+}
+
+/// A node whose ports are bound.
+pub struct Node {
+    runtime: Runtime,
+    workers: Workers,
+    grace: Duration,
+}
+
+/// Background work of the stores. It ends after the roles, which need it.
+struct Workers {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Stores {
+    /// Opens everything below the data folder, and recovers what an earlier run left.
+    async fn open(config: &Config) -> anyhow::Result<Self> {
+        let data = &config.server.data;
+        let folder = |name: &str| data.join(name);
+        let engine = LocalConfig { path: folder("metadata"), ..LocalConfig::default() };
+        let engine = Local::open(engine).await.context("opening the metadata")?;
+        let database = Database::new(engine);
+        let key = secret_file::cluster_key(&folder("cluster.key")).context("reading the cluster key")?;
+        let objects = Bodies::local_folder(folder("bodies")).await.context("opening the bodies' folder")?;
+        let settings = BodiesConfig { exclusive: true, ..config.bodies.floor() };
+        let bodies = Bodies::open(database.clone(), objects, key, settings).await.context("opening the bodies")?;
+        let settings = MailStoreConfig { sole_node: true, ..MailStoreConfig::default() };
+        let mail = MailStore::new(database.clone(), bodies.clone(), settings);
+        let settings = QueueConfig { exclusive: true, ..QueueConfig::default() };
+        let queue = Queue::open(database.clone(), bodies.clone(), settings).await.context("opening the queue")?;
+        let directory = Directory::open(database.clone()).await.context("opening the directory")?;
+        Ok(Self { database, bodies, mail, queue, directory })
+    }
+}
+
+impl Node {
+    /// Opens the stores, binds every port, and begins to serve.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        make_folder(&config.server.data)?;
+        let tls = certificates(config)?;
+        let stores = Stores::open(config).await?;
+        let drain = Drain::new();
+        let authenticator = Authenticator::new(stores.directory.clone(), &config.login.floor())?;
+        let health = Health::new(drain.clone());
+        let budget = ByteBudget::new(config.limits.session_octets);
+        let runtime = Runtime { stores, authenticator, tls, budget, drain, health };
+        let ports = roles::bind(config, &runtime)?;
+        let workers = Workers::start(&runtime.stores);
+        roles::serve(ports, &runtime.drain);
+        runtime.health.serving();
+        let grace = Duration::from_secs(config.server.shutdown_grace_seconds);
+        Ok(Self { runtime, workers, grace })
+    }
+
+    /// Serves until SIGTERM or SIGINT, and ends in order: readiness turns false, ports close, sessions
+    /// finish what is in hand, workers stop, the stores close. SIGHUP reads the certificates again.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => match self.runtime.tls.reload() {
+                    Ok(()) => tracing::info!("the certificates were read again"),
+                    Err(error) => tracing::error!(%error, "the certificates stay as they are"),
+                },
+            }
+        }
+        self.end().await;
+        Ok(())
+    }
+
+    async fn end(self) {
+        tracing::info!(grace_s = self.grace.as_secs(), "ending");
+        if !self.runtime.drain.run(self.grace).await {
+            tracing::warn!("the grace period is over; sessions were dropped");
+        }
+        self.workers.end().await;
+        self.runtime.stores.database.close().await;
+        tracing::info!("ended");
+    }
+}
+
+impl Workers {
+    fn start(stores: &Stores) -> Self {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        stores.bodies.spawn_workers(&tasks, stop.clone());
+        stores.mail.spawn_workers(&tasks, stop.clone());
+        stores.queue.spawn_heartbeat(&tasks, stop.clone());
+        upkeep::spawn(stores.clone(), &tasks, stop.clone());
+        Self { tasks, stop }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Only the server's own user may look into a folder that is made here.
+fn make_folder(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("making the data folder {}", path.display()))
+}
+
+/// The configured certificates, or self-signed ones that are made once.
+fn certificates(config: &Config) -> anyhow::Result<Tls> {
+    let data = &config.server.data;
+    let files = match (&config.tls.certificate, &config.tls.key) {
+        (Some(chain), Some(key)) => CertificateFiles { chain: chain.clone(), key: key.clone() },
+        (None, None) => {
+            let files = CertificateFiles {
+                chain: data.join("self-signed.pem"),
+                key: data.join("self-signed.key"),
+            };
+            if !files.chain.exists() {
+                let names = vec![config.host_name().to_string(), "localhost".to_owned()];
+                let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
+                secret_file::create(&files.key, made.signing_key.serialize_pem().as_bytes())?;
+                fs::write(&files.chain, made.cert.pem())?;
+            }
+            tracing::warn!(
+                certificate = %files.chain.display(),
+                "no certificate is configured (tls.certificate): a self-signed one is used"
+            );
+            files
+        }
+        _ => bail!("tls.certificate and tls.key go together"),
+    };
+    Ok(Tls::from_files(vec![files])?)
+}

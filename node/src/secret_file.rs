@@ -1,0 +1,59 @@
+//! Files that only the server's own user may read: the admin token, the cluster key, private keys.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sterna_storage::types::Secret;
+use zeroize::Zeroizing;
+
+/// Writes a new secret file, whole or not at all: it appears under its name once it is on the disk.
+pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    let partial = path.with_extension("partial");
+    match fs::remove_file(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&partial, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Reads the cluster key, base64 of 32 octets; makes one if there is none. Whoever loses it loses all
+/// message bodies, and whoever has it and the bodies can read them.
+pub fn cluster_key(path: &Path) -> io::Result<Secret<[u8; 32]>> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = STANDARD.encode(Zeroizing::new(rand::random::<[u8; 32]>()));
+            create(path, text.as_bytes())?;
+            text
+        }
+        read => read?,
+    };
+    let text = Zeroizing::new(text);
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "not a cluster key: base64 of 32 octets");
+    let octets = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| invalid())?);
+    Ok(Secret::new(octets.as_slice().try_into().map_err(|_| invalid())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_key_is_made_once_and_never_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cluster.key");
+        let key = cluster_key(&path).expect("made");
+        assert_eq!(cluster_key(&path).expect("read").expose(), key.expose());
+        fs::write(&path, "AAAA").expect("written");
+        assert!(cluster_key(&path).is_err());
+        assert_eq!(fs::read_to_string(&path).expect("there"), "AAAA");
+    }
+}
