@@ -76,11 +76,13 @@ impl Stores {
         let key = secret_file::cluster_key(&folder("cluster.key")).context("reading the cluster key")?;
         let objects = Bodies::local_folder(folder("bodies")).await.context("opening the bodies' folder")?;
         let settings = BodiesConfig { exclusive: true, ..config.bodies.floor() };
-        let bodies = Bodies::open(database.clone(), objects, key, settings).await.context("opening the bodies")?;
+        let bodies =
+            Bodies::open(database.clone(), objects, key, settings).await.context("opening the bodies")?;
         let settings = MailStoreConfig { sole_node: true, ..MailStoreConfig::default() };
         let mail = MailStore::new(database.clone(), bodies.clone(), settings);
         let settings = QueueConfig { exclusive: true, ..QueueConfig::default() };
-        let queue = Queue::open(database.clone(), bodies.clone(), settings).await.context("opening the queue")?;
+        let queue =
+            Queue::open(database.clone(), bodies.clone(), settings).await.context("opening the queue")?;
         let directory = Directory::open(database.clone()).await.context("opening the directory")?;
         Ok(Self { database, bodies, mail, queue, directory })
     }
@@ -166,10 +168,8 @@ fn certificates(config: &Config) -> anyhow::Result<Tls> {
     let files = match (&config.tls.certificate, &config.tls.key) {
         (Some(chain), Some(key)) => CertificateFiles { chain: chain.clone(), key: key.clone() },
         (None, None) => {
-            let files = CertificateFiles {
-                chain: data.join("self-signed.pem"),
-                key: data.join("self-signed.key"),
-            };
+            let files =
+                CertificateFiles { chain: data.join("self-signed.pem"), key: data.join("self-signed.key") };
             if !files.chain.exists() {
                 let names = vec![config.host_name().to_string(), "localhost".to_owned()];
                 let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;

@@ -23,7 +23,8 @@ use crate::limits;
 
 const BUSY_SMTP: &[u8] = b"421 4.3.2 Too many connections, try again later\r\n";
 const BUSY_IMAP: &[u8] = b"* BYE [UNAVAILABLE] Too many connections, try again later\r\n";
-const BUSY_HTTP: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const BUSY_HTTP: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// A bound port, ready to be served.
 pub(crate) struct Port {
@@ -173,7 +174,9 @@ fn bind_imap(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::R
     };
     let context = ImapContext::new(parts, settings);
     let tls = Mode::ImplicitTls(runtime.tls.clone());
-    for (name, addresses, mode) in [("imap", &config.imap.imap, Mode::Plain), ("imaps", &config.imap.imaps, tls)] {
+    for (name, addresses, mode) in
+        [("imap", &config.imap.imap, Mode::Plain), ("imaps", &config.imap.imaps, tls)]
+    {
         let permits = (config.imap.connections, config.imap.connections_per_source);
         let entrance = Entrance { name, mode, permits, busy: BUSY_IMAP };
         let context = context.clone();

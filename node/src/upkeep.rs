@@ -1,7 +1,6 @@
 //! Background work that joins several stores: removing the mail of deleted accounts and the keys of
 //! deleted domains, and results of operations that nobody can ask for any more.
 
-
 use sterna_storage::types::Timestamp;
 use sterna_storage::{Error, Result};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,10 @@ pub(crate) fn spawn(stores: Stores, tasks: &TaskTracker, stop: CancellationToken
         let mut trimmed: Option<tokio::time::Instant> = None;
         loop {
             warn_of("deleted accounts", stop.run_until_cancelled(remove_accounts(&stores)).await);
-            warn_of("deleted domains", stop.run_until_cancelled(remove_domains(&stores, Timestamp::now())).await);
+            warn_of(
+                "deleted domains",
+                stop.run_until_cancelled(remove_domains(&stores, Timestamp::now())).await,
+            );
             if trimmed.is_none_or(|last| last.elapsed() >= limits::OPERATIONS_TRIMMED_EVERY) {
                 trimmed = Some(tokio::time::Instant::now());
                 let trim = async { stores.database.trim_operations(Timestamp::now()).await.map(drop) };
@@ -90,7 +92,8 @@ mod tests {
         let (key, settings) = (Secret::new([7; 32]), BodiesConfig::default());
         let bodies = Bodies::open(database.clone(), objects, key, settings).await.expect("opens");
         let mail = MailStore::new(database.clone(), bodies.clone(), MailStoreConfig::default());
-        let queue = Queue::open(database.clone(), bodies.clone(), QueueConfig::default()).await.expect("opens");
+        let queue =
+            Queue::open(database.clone(), bodies.clone(), QueueConfig::default()).await.expect("opens");
         let directory = Directory::open(database.clone()).await.expect("opens");
         Stores { database, bodies, mail, queue, directory }
     }
@@ -114,7 +117,11 @@ mod tests {
         assert!(stores.mail.mailboxes(ann.id).await.is_err(), "nobody reads it any more");
         assert!(stores.directory.deleted_accounts(None, 10).await.expect("lists").is_empty());
         remove_domains(&stores, Timestamp::now()).await.expect("looked at");
-        assert_eq!(stores.directory.deleted_domains().await.expect("lists").len(), 1, "the key is still kept");
+        assert_eq!(
+            stores.directory.deleted_domains().await.expect("lists").len(),
+            1,
+            "the key is still kept"
+        );
         let later = Timestamp::now().plus(limits::DOMAIN_KEY_KEPT);
         remove_domains(&stores, later).await.expect("removed");
         assert!(stores.directory.deleted_domains().await.expect("lists").is_empty());

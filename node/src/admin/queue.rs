@@ -88,7 +88,9 @@ fn view(listed: &Listed) -> QueueView {
         size_octets: entry.body_size,
         state: state.to_owned(),
         sender: envelope.as_ref().ok().and_then(sender),
-        recipients: envelope.map(|envelope| envelope.recipients.iter().map(recipient).collect()).unwrap_or_default(),
+        recipients: envelope
+            .map(|envelope| envelope.recipients.iter().map(recipient).collect())
+            .unwrap_or_default(),
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sterna_storage::types::{Address, DomainName};
 
 use super::arguments::{
-    AccountChanges, AccountCommand, AliasCommand, BodiesCommand, Command, DomainChanges, DomainCommand, PasswordSource, Place,
-    QueueCommand, SettingsCommand,
+    AccountChanges, AccountCommand, AliasCommand, BodiesCommand, Command, DomainChanges, DomainCommand,
+    PasswordSource, Place, QueueCommand, SettingsCommand,
 };
 use super::client::{Client, escaped};
 use super::output::{Column, Output, cell};
@@ -33,7 +33,7 @@ impl Place {
     }
 }
 
-/// Carries out any command but `serve` and `demo`.
+/// Carries out any command but `serve`.
 pub async fn run(place: &Place, command: Command) -> anyhow::Result<()> {
     let config = place.configuration()?;
     if matches!(command, Command::Check) {
@@ -51,7 +51,7 @@ pub async fn run(place: &Place, command: Command) -> anyhow::Result<()> {
             let found = session.client.get(&format!("/resolve/{}", escaped(address.to_string()))).await?;
             Ok(session.output.value(&found)?)
         }
-        Command::Serve | Command::Demo(_) | Command::Check => Ok(()),
+        Command::Serve | Command::Check => Ok(()),
     }
 }
 
@@ -102,7 +102,15 @@ const QUEUE_COLUMNS: &[Column] = &[
     ("SIZE", |item| cell(item, "size_octets")),
     ("STATE", |item| cell(item, "state")),
     ("SENDER", |item| cell(item, "sender")),
-    ("RECIPIENTS", |item| item["recipients"].as_array().into_iter().flatten().map(|one| cell(one, "address")).collect::<Vec<_>>().join(", ")),
+    ("RECIPIENTS", |item| {
+        item["recipients"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| cell(one, "address"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }),
 ];
 
 const NAME_COLUMNS: &[Column] =
@@ -115,7 +123,9 @@ impl Session {
                 let quota_octets = quota.map(|quota| quota.0);
                 let new = NewDomainView { name: name.clone(), catch_all, contact, quota_octets };
                 let made = self.client.call(Method::POST, "/domains", Some(&new)).await?;
-                let hint = format!("Domain {name} is made. `sterna domain dns {name}` prints the records to publish.");
+                let hint = format!(
+                    "Domain {name} is made. `sterna domain dns {name}` prints the records to publish."
+                );
                 self.changed(&hint, &made)
             }
             DomainCommand::List => {
@@ -149,7 +159,8 @@ impl Session {
                 let path = format!("{}/dkim", at_domain(&name));
                 let new = NewDkimView { selector, algorithm };
                 let made = self.client.call(Method::POST, &path, Some(&new)).await?;
-                let hint = format!("The key is made. `sterna domain dns {name}` prints its record: publish it now.");
+                let hint =
+                    format!("The key is made. `sterna domain dns {name}` prints its record: publish it now.");
                 self.changed(&hint, &made)
             }
             DomainCommand::DeleteKey { name, selector } => {
@@ -279,7 +290,9 @@ impl Session {
             QueueCommand::Show { id } => {
                 return Ok(self.output.value(&self.client.get(&format!("/queue/{id}")).await?)?);
             }
-            QueueCommand::Counts => return Ok(self.output.value(&self.client.get("/queue/counts").await?)?),
+            QueueCommand::Counts => {
+                return Ok(self.output.value(&self.client.get("/queue/counts").await?)?);
+            }
             QueueCommand::Cancel { id } => {
                 let result = self.client.delete(&format!("/queue/{id}")).await?;
                 return self.changed(&format!("Message {id} is taken out."), &result);
@@ -319,7 +332,11 @@ impl Session {
 
     /// A sentence for people, the value as JSON.
     fn changed(&self, text: &str, value: &Value) -> anyhow::Result<()> {
-        if self.output.json { self.output.value(value)? } else { self.output.say(text)? }
+        if self.output.json {
+            self.output.value(value)?
+        } else {
+            self.output.say(text)?
+        }
         Ok(())
     }
 
