@@ -31,14 +31,14 @@ impl<A> Session<A> {
             return self.say(&replies::TOO_MANY_RECIPIENTS);
         }
         self.state = State::Asked;
-        Some(Step::CheckRecipient(Box::new(Candidate { path, parameters })))
+        Some(Step::CheckRecipient(Candidate { path, parameters }))
     }
 
     /// The recipient is accepted, with what the policy wants to remember of it, or the reply says
     /// why not.
-    pub fn recipient_checked(&mut self, candidate: Box<Candidate>, verdict: Result<A, Reply>) {
+    pub fn recipient_checked(&mut self, candidate: Candidate, verdict: Result<A, Reply>) {
         self.state = State::Commands;
-        let Candidate { path, parameters } = *candidate;
+        let Candidate { path, parameters } = candidate;
         match (verdict, &mut self.transaction) {
             (Ok(admission), Some(transaction)) => {
                 transaction.recipients.push(Recipient { path, parameters, admission });

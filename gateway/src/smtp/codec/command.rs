@@ -196,7 +196,8 @@ mod tests {
     #[test]
     fn what_is_no_command_is_refused() {
         use SyntaxError as E;
-        let cases: [(&[u8], fn(&E) -> bool); 12] = [
+        type Case = (&'static [u8], fn(&E) -> bool);
+        let cases: [Case; 12] = [
             (b"", |e| matches!(e, E::UnknownCommand)),
             (b"GET / HTTP/1.1", |e| matches!(e, E::UnknownCommand)),
             (b"EHLO", |e| matches!(e, E::Arguments(_))),

@@ -29,7 +29,7 @@ pub enum Step<A> {
     CheckSender(Box<Transaction<A>>),
     /// May it send to this recipient ([`Session::transaction`] says what came before)? Then call
     /// [`Session::recipient_checked`].
-    CheckRecipient(Box<Candidate>),
+    CheckRecipient(Candidate),
     /// Set memory for so many octets of message in all aside, then call [`Session::memory_granted`].
     Memory(usize),
     /// A message. Accept it or not, then call [`Session::message_answered`].
