@@ -29,7 +29,9 @@ use sterna_storage::kv::Database;
 use sterna_storage::kv::local::{Local, LocalConfig};
 use sterna_storage::mailstore::{Body, Limits, MailStore, MailStoreConfig, MailboxName, NewMessage};
 use sterna_storage::types::{Flags, Secret, SystemFlag, Timestamp};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Longer than any answer takes on a busy machine.
@@ -377,4 +379,105 @@ async fn transcripts() {
         failures.extend(play(&name, &fs::read_to_string(&path).expect("UTF-8")).await);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Text of that many octets that compresses badly and has lines.
+fn large_message(octets: usize) -> Vec<u8> {
+    let mut message = b"Subject: large\r\n\r\n".to_vec();
+    let mut state = 1u32;
+    while message.len() < octets {
+        for _ in 0..76 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            message.push(b'A' + (state >> 27) as u8 % 26);
+        }
+        message.extend_from_slice(b"\r\n");
+    }
+    message
+}
+
+/// A client for whom INBOX is open.
+async fn selected(node: &Node) -> Client {
+    let mut client = node.connect().await;
+    client.log_in(false).await;
+    client.send(b"s SELECT INBOX\r\n").await;
+    while !client.line().await.expect("an answer").starts_with("s OK") {}
+    client
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_message_comes_back_and_a_client_that_does_not_read_stalls_itself_alone() {
+    let node = Node::start(&Setting::default()).await;
+    let message = large_message(12 << 20);
+    let mut client = selected(&node).await;
+    // The message goes through the node's budget and leaves nothing in it.
+    let free = node.context.budget.available_octets();
+    appended_into_open(&mut client, &message).await;
+    assert_eq!(node.context.budget.available_octets(), free);
+
+    let mut stalled = selected(&node).await;
+    stalled.send(b"b FETCH 1 BODY.PEEK[]\r\n").await;
+    assert_eq!(stalled.line().await, Some(format!("* 1 FETCH (BODY[] {{{}}}", message.len())));
+
+    client.send(b"c FETCH 1 BODY.PEEK[]\r\n").await;
+    assert_eq!(client.line().await, Some(format!("* 1 FETCH (BODY[] {{{}}}", message.len())));
+    let mut read = vec![0; message.len()];
+    client.stream.read_exact(&mut read).await.expect("all of it");
+    assert!(read == message);
+    assert_eq!(client.line().await.as_deref(), Some(")"));
+    assert_eq!(client.line().await.as_deref(), Some("c OK FETCH completed"));
+
+    client.send(b"d FETCH 1 BODY.PEEK[TEXT]<7000000.9>\r\n").await;
+    assert_eq!(client.line().await.as_deref(), Some("* 1 FETCH (BODY[TEXT]<7000000> {9}"));
+    let text = &message[b"Subject: large\r\n\r\n".len()..];
+    let mut read = vec![0; 9];
+    client.stream.read_exact(&mut read).await.expect("nine octets");
+    assert_eq!(read, text[7_000_000..7_000_009]);
+}
+
+async fn appended_into_open(client: &mut Client, message: &[u8]) {
+    client.send(format!("a APPEND INBOX {{{}}}\r\n", message.len()).as_bytes()).await;
+    assert_eq!(client.line().await.as_deref(), Some("+ Ready for the message"));
+    client.send(message).await;
+    client.send(b"\r\n").await;
+    assert_eq!(client.line().await.as_deref(), Some("* 1 EXISTS"));
+    assert_eq!(client.line().await.as_deref(), Some("* 1 RECENT"));
+    let answer = client.line().await.expect("an answer");
+    assert!(answer.starts_with("a OK [APPENDUID "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_sessions_end_with_their_account_and_with_the_node() {
+    let node = Node::start(&Setting::default()).await;
+    let mut first = selected(&node).await;
+    first.send(b"i IDLE\r\n").await;
+    assert_eq!(first.line().await.as_deref(), Some("+ idling"));
+    let hash = node.context.authenticator.passwords().hash("another").await.expect("hashed");
+    let change = |account: &mut Account| {
+        account.password_hash = Some(hash.clone());
+        Ok(())
+    };
+    node.context.directory.update_account(node.account.id, change).await.expect("changed");
+    assert_eq!(first.line().await.as_deref(), Some("* BYE The account has changed; log in again"));
+    assert_eq!(first.line().await, None);
+
+    let mut second = node.connect().await;
+    second.line().await.expect("a greeting");
+    assert!(node.context.drain.run(PATIENCE).await, "every session left by itself");
+    assert_eq!(second.line().await.as_deref(), Some("* BYE The server is going down; connect again"));
+    assert_eq!(second.line().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_vanish_at_any_point_leave_nothing_behind() {
+    let node = Node::start(&Setting::default()).await;
+    let dialogue = b"a SELECT INBOX\r\nb APPEND INBOX (\\Seen) {28+}\r\nSubject: half\r\n\r\nnever\r\nb\r\n\r\nc IDLE\r\nDONE\r\n";
+    for cut in (0..dialogue.len() - 25).step_by(3) {
+        let mut client = node.connect().await;
+        client.log_in(false).await;
+        client.send(&dialogue[..cut]).await;
+    }
+    let mut client = node.connect().await;
+    client.log_in(false).await;
+    client.send(b"s STATUS INBOX (MESSAGES SIZE)\r\n").await;
+    assert_eq!(client.line().await.as_deref(), Some("* STATUS \"INBOX\" (MESSAGES 0 SIZE 0)"));
 }
