@@ -7,8 +7,6 @@
 mod report;
 mod round;
 pub mod schedule;
-#[cfg(test)]
-mod tests;
 mod worker;
 
 pub use worker::{Worker, WorkerConfig, WorkerParts};

@@ -1,0 +1,213 @@
+//! Queue runs over real stores, a real name server and Postfix's smtp-sink.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sterna_gateway::deliver::envelope::{BodyKind, Envelope, Origin, Recipient, Target};
+use sterna_gateway::deliver::{Arrival, Deliverer};
+use sterna_gateway::dns::{DnsConfig, Resolver};
+use sterna_gateway::net::Drain;
+use sterna_gateway::outbound::{Outbound, OutboundConfig};
+use sterna_gateway::queue::{Worker, WorkerConfig, WorkerParts};
+use sterna_storage::bodies::{Bodies, BodiesConfig};
+use sterna_storage::directory::{Account, Directory, NewAccount, NewDomain};
+use sterna_storage::kv::{Database, Memory};
+use sterna_storage::mailstore::{MailStore, MailStoreConfig, MailboxName};
+use sterna_storage::queue::{Queue, QueueConfig};
+use sterna_storage::types::{QueueId, Secret, Timestamp};
+
+use crate::test_zone::TestZone;
+
+struct House {
+    mail: MailStore,
+    queue: Queue,
+    deliverer: Deliverer,
+    drain: Drain,
+    ann: std::sync::Arc<Account>,
+    _zone: TestZone,
+    folder: tempfile::TempDir,
+}
+
+impl House {
+    /// With the domain `us.test`, the account `ann`, and a worker that sends to `port`.
+    async fn new(port: u16, records: &[&str]) -> Self {
+        let zone = TestZone::start(records).await;
+        let database = Database::new(Memory::new());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let objects = Bodies::local_folder(folder.path().join("bodies")).await.expect("a folder");
+        let key = Secret::new([1; 32]);
+        let bodies =
+            Bodies::open(database.clone(), objects, key, BodiesConfig::default()).await.expect("opens");
+        let queue =
+            Queue::open(database.clone(), bodies.clone(), QueueConfig::default()).await.expect("opens");
+        let mail = MailStore::new(database.clone(), bodies.clone(), MailStoreConfig::default());
+        let directory = Directory::open(database.clone()).await.expect("opens");
+        directory.create_domain(NewDomain::named("us.test".parse().expect("a name"))).await.expect("made");
+        let new = NewAccount::at("ann@us.test".parse().expect("an address"));
+        let mailboxes = mail.clone();
+        let ann = directory
+            .create_account(new, move |tx, account| mailboxes.create_account(tx, account.id, account.domain))
+            .await
+            .expect("made");
+        let drain = Drain::new();
+        let deliverer =
+            Deliverer::new(database.clone(), bodies.clone(), mail.clone(), queue.clone(), drain.clone());
+        let dns = DnsConfig {
+            servers: vec![zone.address],
+            loopback: true,
+            timeout_ms: 500,
+            ..DnsConfig::default()
+        };
+        let config = OutboundConfig { host: "mx.us.test".into(), port, ..OutboundConfig::default() };
+        let outbound = Outbound::new(Resolver::new(&dns).expect("a resolver"), config).expect("cryptography");
+        let parts = WorkerParts {
+            database,
+            bodies,
+            queue: queue.clone(),
+            directory,
+            deliverer: deliverer.clone(),
+            outbound,
+        };
+        let worker = Worker::new(parts, &WorkerConfig::default());
+        let running = drain.clone();
+        drain.spawn(async move { worker.run(running).await });
+        Self { mail, queue, deliverer, drain, ann, _zone: zone, folder }
+    }
+
+    /// Accepts a message of Ann's.
+    async fn send(&self, to: &str, text: &str) {
+        let now = Timestamp::now();
+        let envelope = Envelope {
+            sender: Some("ann@us.test".parse().expect("an address")),
+            body: BodyKind::SevenBit,
+            smtp_utf8: false,
+            return_content: None,
+            envelope_id: None,
+            trace: "Received: by mx.us.test\r\n".into(),
+            body_domain: self.ann.domain,
+            origin: Origin {
+                received: now,
+                account: Some(self.ann.id),
+                peer: None,
+                hello: "client".into(),
+                protocol: "ESMTPSA".into(),
+                tls: None,
+            },
+            recipients: vec![Recipient::new(to.parse().expect("an address"), Target::Remote, now)],
+        };
+        let message = Bytes::from(format!("From: ann@us.test\r\nSubject: {text}\r\n\r\n{text}\r\n"));
+        self.deliverer
+            .accept(Arrival { id: QueueId::new(now), envelope, message, memory: None })
+            .await
+            .expect("accepted");
+    }
+
+    async fn queued(&self) -> usize {
+        self.queue.list(None, 10).await.expect("read").len()
+    }
+
+    async fn in_inbox(&self) -> u64 {
+        let name = MailboxName::inbox();
+        let inbox = self.mail.mailbox(self.ann.id, &name).await.expect("exists");
+        self.mail.status(self.ann.id, inbox.id).await.expect("read").messages.into()
+    }
+}
+
+/// Waits until it holds, for at most ten seconds.
+async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("in time");
+}
+
+/// Postfix's sink: takes all mail and writes it into files.
+struct Sink(Child);
+
+impl Sink {
+    fn start(address: &str, folder: &Path) -> Option<Self> {
+        let program = Path::new("/usr/sbin/smtp-sink");
+        if !program.exists() {
+            return None;
+        }
+        std::fs::create_dir_all(folder).expect("a folder");
+        let mut command = Command::new(program);
+        command.args(["-u", "root", "-d", "mail."]).arg(address).arg("10");
+        let child = command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Some(Self(child.expect("smtp-sink starts")))
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries.filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok()).collect()
+}
+
+async fn free_port() -> u16 {
+    let probe = tokio::net::TcpListener::bind("127.0.2.3:0").await.expect("loopback");
+    probe.local_addr().expect("bound").port()
+}
+
+#[tokio::test]
+async fn mail_arrives_at_the_second_exchange() {
+    let port = free_port().await;
+    let house =
+        House::new(port, &["away MX 10 one", "away MX 20 two", "one A 127.0.2.2", "two A 127.0.2.3"]).await;
+    let folder = house.folder.path().join("sink");
+    let Some(_sink) = Sink::start(&format!("127.0.2.3:{port}"), &folder) else {
+        panic!("smtp-sink (Debian: postfix) is needed by this test");
+    };
+    until(async || tokio::net::TcpStream::connect(format!("127.0.2.3:{port}")).await.is_ok()).await;
+    house.send("bob@away.test", "hello").await;
+    until(async || house.queued().await == 0).await;
+    until(async || files(&folder).iter().any(|text| text.contains("Subject: hello"))).await;
+    let text = files(&folder).concat();
+    assert!(text.contains("Received: by mx.us.test") && text.contains("bob@away.test"), "{text}");
+    assert!(house.drain.run(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_delivered_comes_back_readable() {
+    let house = House::new(1, &["null MX 0 ."]).await;
+    house.send("bob@null.test", "lost").await;
+    until(async || house.queued().await == 0 && house.in_inbox().await == 1).await;
+    let name = MailboxName::inbox();
+    let inbox = house.mail.mailbox(house.ann.id, &name).await.expect("exists");
+    let uid = sterna_storage::types::Uid::MIN;
+    let record = house.mail.record(house.ann.id, inbox.id, uid).await.expect("filed");
+    let reader = house.mail.read(&record).await.expect("read");
+    let text = String::from_utf8(reader.read_all(0..u64::MAX).await.expect("read").to_vec()).expect("text");
+    assert!(text.starts_with("Return-Path: <>\r\n"), "{text}");
+    for part in ["bob@null.test", "Status: 5.1.10", "Action: failed", "Subject: lost", "accepts no mail"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(house.drain.run(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn what_fails_for_now_stays() {
+    let house = House::new(1, &["down A 127.0.2.9"]).await;
+    house.send("bob@down.test", "later").await;
+    let tried = async || {
+        let listed = house.queue.list(None, 10).await.expect("read");
+        let entry = &listed[0].entry;
+        let envelope =
+            <Envelope as sterna_storage::kv::record::Record>::decode(&entry.payload).expect("ours");
+        envelope.recipients[0].attempts == 1 && entry.due > Timestamp::now() && !listed[0].claimed
+    };
+    until(tried).await;
+    assert_eq!(house.in_inbox().await, 0);
+    assert!(house.drain.run(Duration::from_secs(5)).await);
+}
