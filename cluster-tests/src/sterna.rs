@@ -220,7 +220,7 @@ impl Sterna {
         // Nothing of a test may ask the world's name servers: by default, one is named that does not answer.
         let name_server = options.name_server.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 9).into());
         text += &format!("[dns]\nservers = [\"{name_server}\"]\n");
-        text += &format!("[outbound]\nport = {}\n", options.outbound_port.unwrap_or(25));
+        text += &format!("[outbound]\nport = {}\nloopback = true\n", options.outbound_port.unwrap_or(25));
         text += &options.settings;
         fs::write(self.configuration(), text).expect("a writable folder");
     }

@@ -99,9 +99,12 @@ impl Node {
         let health = Health::new(drain.clone());
         let budget = ByteBudget::new(config.limits.session_octets);
         let runtime = Runtime { stores, authenticator, tls, budget, drain, health };
+        let queue_runs = roles::worker(config, &runtime)?;
         let ports = roles::bind(config, &runtime)?;
         let workers = Workers::start(&runtime.stores);
         roles::serve(ports, &runtime.drain);
+        let drain = runtime.drain.clone();
+        runtime.drain.spawn(async move { queue_runs.run(drain).await });
         runtime.health.serving();
         let grace = Duration::from_secs(config.server.shutdown_grace_seconds);
         Ok(Self { runtime, workers, grace })

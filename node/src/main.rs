@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use sterna_node::assemble::Node;
 use sterna_node::cli::{self, Arguments, Command, Place};
-use sterna_node::telemetry;
+use sterna_node::{demo, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
 async fn run(place: Place, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve => serve(&place).await,
+        Command::Demo(arguments) => demo::run(arguments).await,
         command => cli::run(&place, command).await,
     }
 }

@@ -3,26 +3,33 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::BoxFuture;
 use sterna_gateway::deliver::Deliverer;
 use sterna_gateway::deliver::admission::Recipients;
+use sterna_gateway::dns::Resolver;
 use sterna_gateway::message::dkim;
 use sterna_gateway::mx::{self, Mx};
 use sterna_gateway::net::{Connection, Drain, Listener, Mode, Permits};
+use sterna_gateway::outbound::Outbound;
+use sterna_gateway::queue::{Worker, WorkerParts};
 use sterna_gateway::smtp::driver::Service;
 use sterna_gateway::smtp::session::{self, Role};
 use sterna_gateway::submission::{self, Submission};
 
 use crate::admin::{self, Admin, token};
-use crate::assemble::Runtime;
+use crate::assemble::{Runtime, Stores};
 use crate::config::Config;
 use crate::imap::{self, ImapConfig, ImapContext};
 use crate::limits;
+use crate::pop3;
+use crate::pop3::lock::MaildropLocks;
 
 const BUSY_SMTP: &[u8] = b"421 4.3.2 Too many connections, try again later\r\n";
 const BUSY_IMAP: &[u8] = b"* BYE [UNAVAILABLE] Too many connections, try again later\r\n";
+const BUSY_POP3: &[u8] = b"-ERR [SYS/TEMP] Too many connections, try again later\r\n";
 const BUSY_HTTP: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -36,7 +43,9 @@ pub(crate) struct Port {
 /// Binds everything, so that a node that cannot serve all of it serves nothing.
 pub(crate) fn bind(config: &Config, runtime: &Runtime) -> anyhow::Result<Vec<Port>> {
     let mut ports = Ports { drain: runtime.drain.clone(), bound: Vec::new() };
-    bind_smtp(config, runtime, &mut ports)?;
+    let deliverer = deliverer(runtime);
+    bind_smtp(config, runtime, &deliverer, &mut ports)?;
+    bind_pop3(config, runtime, &mut ports)?;
     bind_imap(config, runtime, &mut ports)?;
     bind_admin(config, runtime, &mut ports)?;
     Ok(ports.bound)
@@ -100,21 +109,34 @@ fn is_unsupported(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| unsupported.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-fn bind_smtp(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::Result<()> {
+fn deliverer(runtime: &Runtime) -> Deliverer {
+    let Stores { database, bodies, mail, queue, .. } = runtime.stores.clone();
+    Deliverer::new(database, bodies, mail, queue, runtime.drain.clone())
+}
+
+/// The queue's worker, not yet running. Fails where the resolver or TLS cannot be set up.
+pub(crate) fn worker(config: &Config, runtime: &Runtime) -> anyhow::Result<Worker> {
+    let resolver = Resolver::new(&config.dns.floor(&config.outbound))?;
+    let outbound = Outbound::new(resolver, config.outbound.floor(&config.host_name()))?;
+    let deliverer = deliverer(runtime);
+    let Stores { database, bodies, queue, directory, .. } = runtime.stores.clone();
+    let parts = WorkerParts { database, bodies, queue, directory, deliverer, outbound };
+    Ok(Worker::new(parts, &config.queue.floor()))
+}
+
+fn bind_smtp(
+    config: &Config,
+    runtime: &Runtime,
+    deliverer: &Deliverer,
+    ports: &mut Ports,
+) -> anyhow::Result<()> {
     let (smtp, stores) = (&config.smtp, &runtime.stores);
-    let deliverer = Deliverer::new(
-        stores.database.clone(),
-        stores.bodies.clone(),
-        stores.mail.clone(),
-        stores.queue.clone(),
-        runtime.drain.clone(),
-    );
     let recipients = Recipients::new(stores.directory.clone(), stores.mail.clone());
     let inbound = Arc::new(Mx { recipients: recipients.clone(), deliverer: deliverer.clone() });
     let users = Arc::new(Submission {
         authenticator: runtime.authenticator.clone(),
         recipients,
-        deliverer,
+        deliverer: deliverer.clone(),
         signers: Arc::new(dkim::Signers::default()),
     });
     let entrance = |name, mode| Entrance {
@@ -181,6 +203,31 @@ fn bind_imap(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::R
         let entrance = Entrance { name, mode, permits, busy: BUSY_IMAP };
         let context = context.clone();
         ports.add(addresses, entrance, move |connection| imap::serve(connection, context.clone()))?;
+    }
+    Ok(())
+}
+
+fn bind_pop3(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::Result<()> {
+    let shared = Arc::new(pop3::Runtime {
+        host_name: config.host_name().to_string(),
+        login_timeout: Duration::from_secs(config.limits.login_timeout_seconds),
+        idle_timeout: Duration::from_secs(config.limits.command_timeout_seconds),
+        trusted_networks: config.login.trusted_networks.clone(),
+        tls: Some(runtime.tls.clone()),
+        authenticator: runtime.authenticator.clone(),
+        store: runtime.stores.mail.clone(),
+        locks: MaildropLocks::default(),
+        budget: runtime.budget.clone(),
+        drain: runtime.drain.clone(),
+    });
+    let tls = Mode::ImplicitTls(runtime.tls.clone());
+    for (name, addresses, mode) in
+        [("pop3", &config.pop3.pop3, Mode::Plain), ("pop3s", &config.pop3.pop3s, tls)]
+    {
+        let permits = (config.pop3.connections, config.pop3.connections_per_source);
+        let entrance = Entrance { name, mode, permits, busy: BUSY_POP3 };
+        let shared = shared.clone();
+        ports.add(addresses, entrance, move |connection| pop3::serve(connection, shared.clone()))?;
     }
     Ok(())
 }

@@ -25,8 +25,13 @@ pub(super) async fn verify(admin: State<Arc<Admin>>, query: Asked<VerifyQuery>) 
     let (bodies, options) = (admin.bodies.clone(), VerifyOptions { read_bodies: query.0.read });
     Ok(told(async move |teller| {
         let (reached, mut looked_at) = watch::channel(0);
-        let work =
-            async move { bodies.verify(options, |report| drop(reached.send_replace(report.bodies))).await };
+        let work = async move {
+            bodies
+                .verify(options, |report| {
+                    reached.send_replace(report.bodies);
+                })
+                .await
+        };
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {

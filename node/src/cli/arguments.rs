@@ -7,6 +7,7 @@ use sterna_storage::types::{Address, DomainName, QueueId};
 
 use super::quantity::Octets;
 use crate::admin::view::AlgorithmView;
+use crate::demo;
 
 /// The mail server Sterna.
 #[derive(Debug, Parser)]
@@ -43,6 +44,8 @@ pub struct Place {
 pub enum Command {
     /// Run the server
     Serve,
+    /// Show the whole path of a message on a server of its own
+    Demo(demo::Arguments),
     /// Check the configuration and print nothing if it is right
     Check,
     /// Domains

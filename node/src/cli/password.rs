@@ -1,7 +1,7 @@
 //! How a password gets in: typed without an echo, one line of standard input, or made here. Never an
 //! argument, which every user of the machine could read.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::{Context, bail};
 use rand::seq::IndexedRandom;

@@ -33,7 +33,7 @@ impl Place {
     }
 }
 
-/// Carries out any command but `serve`.
+/// Carries out any command but `serve` and `demo`.
 pub async fn run(place: &Place, command: Command) -> anyhow::Result<()> {
     let config = place.configuration()?;
     if matches!(command, Command::Check) {
@@ -51,7 +51,7 @@ pub async fn run(place: &Place, command: Command) -> anyhow::Result<()> {
             let found = session.client.get(&format!("/resolve/{}", escaped(address.to_string()))).await?;
             Ok(session.output.value(&found)?)
         }
-        Command::Serve | Command::Check => Ok(()),
+        Command::Serve | Command::Demo(_) | Command::Check => Ok(()),
     }
 }
 

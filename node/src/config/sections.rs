@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use sterna_gateway::dns::DnsConfig;
 use sterna_gateway::login::LoginConfig;
 use sterna_gateway::login::network::Network;
 use sterna_gateway::login::password::HashCost;
+use sterna_gateway::outbound::OutboundConfig;
+use sterna_gateway::queue::WorkerConfig;
 use sterna_storage::bodies::BodiesConfig;
 use sterna_storage::types::DomainName;
 
@@ -217,17 +220,49 @@ pub struct DnsSection {
     pub servers: Vec<SocketAddr>,
 }
 
+impl DnsSection {
+    /// For the gateway.
+    pub fn floor(&self, outbound: &OutboundSection) -> DnsConfig {
+        DnsConfig { servers: self.servers.clone(), loopback: outbound.loopback, ..DnsConfig::default() }
+    }
+}
+
 /// `[outbound]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutboundSection {
     /// Port of other mail servers.
     pub port: u16,
+    /// Whether mail may go to servers at loopback addresses.
+    pub loopback: bool,
+    /// Most deliveries at once.
+    pub connections: usize,
+    /// Most deliveries to one domain at once.
+    pub connections_per_destination: usize,
 }
 
 impl Default for OutboundSection {
     fn default() -> Self {
-        Self { port: 25 }
+        let floor = OutboundConfig::default();
+        Self {
+            port: floor.port,
+            loopback: false,
+            connections: floor.connections,
+            connections_per_destination: floor.connections_per_destination,
+        }
+    }
+}
+
+impl OutboundSection {
+    /// For the gateway, which greets others as `host`.
+    pub fn floor(&self, host: &DomainName) -> OutboundConfig {
+        OutboundConfig {
+            host: host.to_string(),
+            port: self.port,
+            connections: self.connections,
+            connections_per_destination: self.connections_per_destination,
+            ..OutboundConfig::default()
+        }
     }
 }
 
@@ -243,8 +278,8 @@ pub struct QueueSection {
     pub delay_notice_seconds: u64,
     /// When a delivery is given up.
     pub lifetime_seconds: u64,
-    /// Most deliveries at once.
-    pub concurrency: usize,
+    /// Messages in hand at once.
+    pub entries: usize,
 }
 
 impl Default for QueueSection {
@@ -254,7 +289,20 @@ impl Default for QueueSection {
             longest_retry_seconds: 4 * 60 * 60,
             delay_notice_seconds: 4 * 60 * 60,
             lifetime_seconds: 5 * 24 * 60 * 60,
-            concurrency: 100,
+            entries: WorkerConfig::default().entries,
+        }
+    }
+}
+
+impl QueueSection {
+    /// For the gateway.
+    pub fn floor(&self) -> WorkerConfig {
+        WorkerConfig {
+            entries: self.entries,
+            retry_first_s: self.first_retry_seconds,
+            retry_longest_s: self.longest_retry_seconds,
+            give_up_after_s: self.lifetime_seconds,
+            report_delay_after_s: self.delay_notice_seconds,
         }
     }
 }
