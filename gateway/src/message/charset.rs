@@ -7,15 +7,15 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 /// As text; borrowed where the octets are that already.
 pub fn decode<'a>(charset: &[u8], octets: &'a [u8]) -> Cow<'a, str> {
-    if let Ok(text) = std::str::from_utf8(octets) {
-        if octets.is_ascii() && !is_stateful(charset) || means_nothing(charset) {
-            return Cow::Borrowed(text);
-        }
+    if let Ok(text) = std::str::from_utf8(octets)
+        && (octets.is_ascii() && !is_stateful(charset) || means_nothing(charset))
+    {
+        return Cow::Borrowed(text);
     }
-    if charset.eq_ignore_ascii_case(b"utf-7") {
-        if let Some(decoder) = mail_parser::decoders::charsets::map::charset_decoder(b"utf-7") {
-            return Cow::Owned(decoder(octets));
-        }
+    if charset.eq_ignore_ascii_case(b"utf-7")
+        && let Some(decoder) = mail_parser::decoders::charsets::map::charset_decoder(b"utf-7")
+    {
+        return Cow::Owned(decoder(octets));
     }
     encoding(charset, octets).decode_without_bom_handling(octets).0
 }

@@ -157,10 +157,10 @@ impl Default for Signers {
 impl Signers {
     /// The signer of a domain as the directory gives it out.
     pub fn of(&self, domain: &Arc<Domain>) -> Result<Arc<Signer>, DkimError> {
-        if let Some((known, signer)) = self.known.get(&domain.id) {
-            if Arc::ptr_eq(&known, domain) {
-                return Ok(signer);
-            }
+        if let Some((known, signer)) = self.known.get(&domain.id)
+            && Arc::ptr_eq(&known, domain)
+        {
+            return Ok(signer);
         }
         let signer = Arc::new(Signer::new(&domain.name, &domain.dkim)?);
         self.known.insert(domain.id, (domain.clone(), signer.clone()));

@@ -131,10 +131,10 @@ pub fn filter<N: AsRef<[u8]>>(section: &[u8], names: &[N], exclude: bool) -> Vec
 /// The empty line at the end of a section, or nothing.
 fn empty_line(section: &[u8]) -> &[u8] {
     for line in [&b"\r\n"[..], b"\n"] {
-        if let Some(rest) = section.strip_suffix(line) {
-            if rest.is_empty() || rest.ends_with(b"\n") {
-                return line;
-            }
+        if let Some(rest) = section.strip_suffix(line)
+            && (rest.is_empty() || rest.ends_with(b"\n"))
+        {
+            return line;
         }
     }
     b""

@@ -55,11 +55,11 @@ enum Piece<'a> {
 /// A value up to the next semicolon; what follows a quoted string up to there is passed over.
 fn piece(octets: &[u8]) -> (Piece<'_>, &[u8]) {
     let octets = after_space(octets);
-    if octets.first() == Some(&b'"') {
-        if let Some((text, rest)) = quoted_string(octets) {
-            let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
-            return (Piece::Quoted(text), &rest[end..]);
-        }
+    if octets.first() == Some(&b'"')
+        && let Some((text, rest)) = quoted_string(octets)
+    {
+        let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+        return (Piece::Quoted(text), &rest[end..]);
     }
     let end = memchr::memchr(b';', octets).unwrap_or(octets.len());
     let plain = &octets[..end];
