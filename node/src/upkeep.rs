@@ -114,7 +114,11 @@ mod tests {
         stores.directory.delete_account(ann.id).await.expect("deleted");
         stores.directory.delete_domain(&name).await.expect("deleted");
         remove_accounts(&stores).await.expect("removed");
-        assert!(stores.mail.mailboxes(ann.id).await.is_err(), "nobody reads it any more");
+        let inbox = "INBOX".parse().expect("a name");
+        assert!(stores.mail.mailbox(ann.id, &inbox).await.is_err(), "nobody reads it any more");
+        stores.mail.work_once(Timestamp::now()).await.expect("works");
+        let left = stores.mail.mailboxes(ann.id).await;
+        assert!(left.is_err() || left.is_ok_and(|left| left.is_empty()), "and in the end it is gone");
         assert!(stores.directory.deleted_accounts(None, 10).await.expect("lists").is_empty());
         remove_domains(&stores, Timestamp::now()).await.expect("looked at");
         assert_eq!(

@@ -130,7 +130,10 @@ impl Passwords {
         let decoy = self.decoy.clone();
         self.run(move || match &hash {
             Some(hash) if is_usable_hash(hash.expose()) => is_right(hash, &prepared),
-            _ => is_right(&decoy, &prepared) && false,
+            _ => {
+                is_right(&decoy, &prepared);
+                false
+            }
         })
         .await
     }

@@ -12,7 +12,7 @@ use sterna_storage::directory::{DkimAlgorithm, DkimKey, Domain, NewDomain, Setti
 use sterna_storage::types::{DomainName, Timestamp};
 use sterna_storage::{Error, Result};
 
-use super::reply::{Asked, At, Failure, Given, Reply, told};
+use super::reply::{Asked, At, Failure, Given, Reply, Teller, told};
 use super::server::{Admin, done};
 use super::view::{
     AliasDomainView, DnsRecord, DomainChange, DomainView, NewDkimView, NewDomainView, Page, PageQuery,
@@ -97,22 +97,27 @@ pub(super) async fn delete(
     let name = existing(&admin, &name.0).await?.name.clone();
     let admin = admin.0;
     Ok(told(async move |teller| {
-        let mut deleted = 0;
-        while query.0.accounts {
-            let page = admin.directory.accounts(&name, None, limits::ADMIN_PAGE_ITEMS).await?;
-            if page.items.is_empty() {
-                break;
-            }
-            for account in page.items {
-                admin.directory.delete_account(account.id).await?;
-                deleted += 1;
-            }
-            teller.done(deleted).await;
-        }
+        let deleted = if query.0.accounts { delete_accounts(&admin, &name, &teller).await? } else { 0 };
         admin.directory.delete_domain(&name).await?;
         tracing::info!(domain = %name, accounts = deleted, "a domain was deleted");
         Ok(serde_json::json!({ "deleted_accounts": deleted }))
     }))
+}
+
+/// All of them; tells and gives how many.
+async fn delete_accounts(admin: &Admin, name: &DomainName, teller: &Teller) -> Reply<u64> {
+    let mut deleted = 0;
+    loop {
+        let page = admin.directory.accounts(name, None, limits::ADMIN_PAGE_ITEMS).await?;
+        if page.items.is_empty() {
+            return Ok(deleted);
+        }
+        for account in page.items {
+            admin.directory.delete_account(account.id).await?;
+            deleted += 1;
+        }
+        teller.done(deleted).await;
+    }
 }
 
 pub(super) async fn create_dkim(

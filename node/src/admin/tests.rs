@@ -95,7 +95,7 @@ impl Server {
     }
 
     /// Must fail with that status and kind.
-    async fn fails(&self, method: Method, path: &str, body: Value, status: u16, kind: &str) {
+    async fn fails(&self, method: Method, path: &str, body: Value, (status, kind): (u16, &str)) {
         let (found, answer) = self.call(method, path, body.clone()).await;
         assert_eq!(
             (found.as_u16(), &answer["error"]["kind"]),
@@ -122,7 +122,7 @@ async fn nothing_without_the_token_but_health() {
     assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE);
     server.admin.health.serving();
     assert_eq!(ready().await, StatusCode::OK);
-    server.fails(Method::GET, "/nothing", Value::Null, 404, "not_found").await;
+    server.fails(Method::GET, "/nothing", Value::Null, (404, "not_found")).await;
 }
 
 #[tokio::test]
@@ -132,11 +132,11 @@ async fn domains_come_with_keys_and_records() {
     assert_eq!(made["name"], "example.org");
     assert_eq!(made["dkim"].as_array().map(Vec::len), Some(2));
     assert!(!made.to_string().contains("private"), "{made}");
-    server.fails(Method::POST, "/domains", json!({ "name": "example.org" }), 409, "exists").await;
-    server.fails(Method::POST, "/domains", json!({ "name": "a b" }), 422, "invalid").await;
-    server.fails(Method::POST, "/domains", json!({ "nam": "b.example" }), 422, "invalid").await;
-    server.fails(Method::GET, "/domains/b.example", Value::Null, 404, "not_found").await;
-    server.fails(Method::GET, "/domains?limits=5", Value::Null, 400, "invalid").await;
+    server.fails(Method::POST, "/domains", json!({ "name": "example.org" }), (409, "exists")).await;
+    server.fails(Method::POST, "/domains", json!({ "name": "a b" }), (422, "invalid")).await;
+    server.fails(Method::POST, "/domains", json!({ "nam": "b.example" }), (422, "invalid")).await;
+    server.fails(Method::GET, "/domains/b.example", Value::Null, (404, "not_found")).await;
+    server.fails(Method::GET, "/domains?limits=5", Value::Null, (400, "invalid")).await;
 
     let records = server.ok(Method::GET, "/domains/example.org/dns", Value::Null).await;
     let values: Vec<String> = records
@@ -161,7 +161,7 @@ async fn domains_come_with_keys_and_records() {
     let with = server.ok(Method::POST, "/domains/example.org/dkim", key).await;
     assert_eq!(with["dkim"].as_array().map(Vec::len), Some(3));
     server.ok(Method::DELETE, "/domains/example.org/dkim/ed1", Value::Null).await;
-    server.fails(Method::DELETE, "/domains/example.org/dkim/ed1", Value::Null, 404, "not_found").await;
+    server.fails(Method::DELETE, "/domains/example.org/dkim/ed1", Value::Null, (404, "not_found")).await;
 }
 
 #[tokio::test]
@@ -191,12 +191,12 @@ async fn accounts_live_and_log_in() {
     let made = server.ok(Method::POST, "/accounts", new.clone()).await;
     assert_eq!((&made["has_password"], &made["keep_copy"]), (&json!(true), &json!(true)));
     assert!(!made.to_string().contains("argon2"), "{made}");
-    server.fails(Method::POST, "/accounts", new, 409, "exists").await;
+    server.fails(Method::POST, "/accounts", new, (409, "exists")).await;
     let short = json!({ "address": "bob@example.org", "password": "short" });
-    server.fails(Method::POST, "/accounts", short, 400, "invalid").await;
+    server.fails(Method::POST, "/accounts", short, (400, "invalid")).await;
     let hash = json!({ "address": "bob@example.org", "password_hash": "$1$abc$def" });
-    server.fails(Method::POST, "/accounts", hash, 400, "invalid").await;
-    server.fails(Method::POST, "/accounts", json!({ "address": "x@else.example" }), 404, "not_found").await;
+    server.fails(Method::POST, "/accounts", hash, (400, "invalid")).await;
+    server.fails(Method::POST, "/accounts", json!({ "address": "x@else.example" }), (404, "not_found")).await;
 
     let source = std::net::Ipv4Addr::LOCALHOST.into();
     let login = async |password: &str| {
@@ -211,8 +211,8 @@ async fn accounts_live_and_log_in() {
     assert_eq!(route, json!({ "local": true, "accounts": [], "forwards": ["x@else.example"] }));
 
     server.ok(Method::DELETE, "/accounts/ann@example.org", Value::Null).await;
-    server.fails(Method::GET, "/accounts/ann@example.org", Value::Null, 404, "not_found").await;
-    server.fails(Method::GET, "/accounts/ann", Value::Null, 400, "invalid").await;
+    server.fails(Method::GET, "/accounts/ann@example.org", Value::Null, (404, "not_found")).await;
+    server.fails(Method::GET, "/accounts/ann", Value::Null, (400, "invalid")).await;
 }
 
 #[tokio::test]
@@ -254,8 +254,8 @@ async fn lists_are_paged_and_a_domain_goes_with_its_accounts_only_if_told() {
 async fn requests_are_bounded() {
     let server = Server::start().await;
     let long = json!({ "name": "x".repeat(limits::ADMIN_REQUEST_OCTETS) });
-    server.fails(Method::POST, "/domains", long, 413, "too_large").await;
-    server.fails(Method::POST, "/domains", Value::String("{".into()), 422, "invalid").await;
+    server.fails(Method::POST, "/domains", long, (413, "too_large")).await;
+    server.fails(Method::POST, "/domains", Value::String("{".into()), (422, "invalid")).await;
 }
 
 #[tokio::test]
