@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::health::Health;
-use crate::{roles, secret_file, upkeep};
+use crate::{limits, roles, secret_file, upkeep};
 
 /// The three stores, on one machine.
 #[derive(Clone)]
@@ -75,7 +75,8 @@ impl Stores {
         let database = Database::new(engine);
         let key = secret_file::cluster_key(&folder("cluster.key")).context("reading the cluster key")?;
         let objects = Bodies::local_folder(folder("bodies")).await.context("opening the bodies' folder")?;
-        let settings = BodiesConfig { exclusive: true, ..config.bodies.floor() };
+        let settings =
+            BodiesConfig { exclusive: true, part_octets: limits::LOCAL_PART_OCTETS, ..config.bodies.floor() };
         let bodies =
             Bodies::open(database.clone(), objects, key, settings).await.context("opening the bodies")?;
         let settings = MailStoreConfig { sole_node: true, ..MailStoreConfig::default() };

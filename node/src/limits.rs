@@ -116,6 +116,12 @@ pub const POP3_RETRIEVAL_OCTETS: usize = 192 * 1024;
 /// How long a POP3 session waits for its part of the node's octet budget before it asks its client to come again.
 pub const POP3_BUDGET_PATIENCE: Duration = Duration::from_secs(30);
 
+// --- Stores ---
+
+/// Parts in which a long body is written to a local folder, in octets: a folder needs no large ones, and each
+/// body on its way holds two of them.
+pub const LOCAL_PART_OCTETS: usize = 512 * 1024;
+
 // --- Upkeep ---
 
 /// How often upkeep looks for work that nothing told it of.

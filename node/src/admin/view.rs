@@ -414,7 +414,6 @@ pub struct ErrorView {
 mod given {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[allow(clippy::option_option)]
     pub(super) fn serialize<S: Serializer, T: Serialize>(
         value: &Option<Option<T>>,
         serializer: S,
@@ -422,7 +421,6 @@ mod given {
         value.as_ref().and_then(Option::as_ref).serialize(serializer)
     }
 
-    #[allow(clippy::option_option)]
     pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         deserializer: D,
     ) -> Result<Option<Option<T>>, D::Error> {

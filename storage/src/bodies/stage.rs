@@ -3,6 +3,8 @@
 //! own, under an intent written before; while the object store is away, to pieces in the metadata, under
 //! the same intent. It is never held whole here.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -13,7 +15,7 @@ use super::objects::ObjectName;
 use super::record::{BodyRecord, Header, Owner, Place, Upload};
 use super::segment::{Entry, OWN_OFFSET};
 use super::store::Bodies;
-use super::upload::ObjectUpload;
+use super::upload::{Intent, ObjectUpload};
 use crate::kv::{RangeOptions, Transaction};
 use crate::limits::{BODY_OCTETS, BODY_PIECE_OCTETS, BODY_PIECES_TOGETHER, UPLOAD_TIDIED};
 use crate::types::{BodyId, DomainId, Timestamp};
@@ -33,6 +35,7 @@ pub struct Writer {
     // Sealed frames that went nowhere yet.
     sealed: Vec<u8>,
     sink: Sink,
+    intent: Option<Intent>,
 }
 
 /// Where sealed frames go.
@@ -57,6 +60,7 @@ impl Writer {
             frames: SmallVec::new(),
             sealed: Vec::new(),
             sink: Sink::Memory,
+            intent: None,
         }
     }
 
@@ -138,13 +142,7 @@ impl Writer {
         }
         let name = ObjectName::Body(self.id);
         let upload = ObjectUpload::begin(self.bodies.clone(), name).await?;
-        inner
-            .db
-            .run(async |tx| {
-                tx.set(name.key(), Upload::Intended.encode());
-                Ok(())
-            })
-            .await?;
+        self.intent = Some(Intent::write(self.bodies.clone(), name).await?);
         // Its domain's key goes there first: a body alone could not be recovered from there.
         let away =
             inner.objects.is_away() || inner.domains.copy_to(&inner.objects, self.domain).await.is_err();
@@ -216,7 +214,7 @@ impl Writer {
             record,
             pieces,
             waits_octets: Some(sealed_octets),
-            intended: false,
+            intent: None,
         }
     }
 
@@ -229,7 +227,7 @@ impl Writer {
             record: record.encode(),
             pieces: Vec::new(),
             waits_octets,
-            intended: true,
+            intent: self.intent.map(Arc::new),
         }
     }
 }
@@ -253,7 +251,8 @@ async fn write_pieces(tx: &mut Transaction, id: BodyId, from: u32, batch: &Bytes
     Ok(())
 }
 
-/// A body that came in whole and is to be committed. Cheap to clone.
+/// A body that came in whole and is to be committed. Cheap to clone. Once the last clone is dropped, what of it was
+/// not committed is given up, and the collector takes it away at its next look.
 #[derive(Clone)]
 pub struct Staged {
     /// Its identity.
@@ -265,8 +264,8 @@ pub struct Staged {
     pieces: Vec<Bytes>,
     // Sealed octets, if it is still to be packed.
     waits_octets: Option<u64>,
-    // Whether it stands under an upload intent, which the commit ends.
-    intended: bool,
+    // The upload intent under which it stands, which the commit ends.
+    intent: Option<Arc<Intent>>,
 }
 
 impl std::fmt::Debug for Staged {
@@ -285,7 +284,7 @@ impl Staged {
         if tx.get(&key).await?.is_some() {
             return Ok(());
         }
-        if self.intended {
+        if self.intent.is_some() {
             let intent = ObjectName::Body(self.id).key();
             match tx.get(&intent).await? {
                 Some(value) if Upload::decode(&value)? == Upload::Intended => self.end_intent(tx, intent),

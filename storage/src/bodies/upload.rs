@@ -129,10 +129,36 @@ impl Drop for ObjectUpload {
                 sent.abort();
             }
             abort(parts).await;
-            if let Err(error) = bodies.abandon(name).await {
-                tracing::debug!(%error, "the collector gives the upload up after its time");
-            }
+            bodies.abandon_or_leave(name).await;
         });
+    }
+}
+
+/// That an object is on its way, as the metadata say. Dropped before the object's record is committed, it is given
+/// up; afterwards there is nothing left to give up.
+pub(super) struct Intent {
+    bodies: Bodies,
+    name: ObjectName,
+}
+
+impl Intent {
+    /// Commits the intent: the object can be found from now on, whatever becomes of it.
+    pub(super) async fn write(bodies: Bodies, name: ObjectName) -> Result<Self> {
+        let intend = bodies.inner.db.run(async |tx| {
+            tx.set(name.key(), Upload::Intended.encode());
+            Ok(())
+        });
+        intend.await?;
+        Ok(Self { bodies, name })
+    }
+}
+
+impl Drop for Intent {
+    fn drop(&mut self) {
+        let (bodies, name) = (self.bodies.clone(), self.name);
+        // Outside a runtime nobody is left to do it: the collector gives the intent up after its time.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move { bodies.abandon_or_leave(name).await });
     }
 }
 
@@ -149,5 +175,11 @@ impl Bodies {
             Ok(())
         });
         run.await
+    }
+
+    async fn abandon_or_leave(&self, name: ObjectName) {
+        if let Err(error) = self.abandon(name).await {
+            tracing::debug!(%error, "the collector gives the upload up after its time");
+        }
     }
 }

@@ -44,7 +44,6 @@ struct Written {
 
 impl Memory {
     /// An empty store.
-    #[allow(clippy::new_ret_no_self)]
     pub fn new() -> Arc<Self> {
         Self::with_life(limits::TRANSACTION_LIFE)
     }

@@ -31,11 +31,14 @@ impl Queue {
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Claim>> {
         let first = self.inner.next_shard.fetch_add(1, Ordering::Relaxed);
         let mut claims = Vec::new();
+        let mut horizon = self.inner.horizon.lock().await;
+        horizon.look(&mut self.inner.db.begin()).await?;
         for shard in (0..SHARDS).map(|step| first.wrapping_add(step) % SHARDS) {
-            while claims.len() < limit {
+            while claims.len() < limit && horizon.is_due(shard, now) {
                 let wanted = (limit - claims.len()).min(QUEUE_CLAIMED_TOGETHER);
                 let (seen, claimed) = self.claim_shard(shard, now, wanted).await?;
                 claims.extend(claimed);
+                horizon.look_at(&mut self.inner.db.begin(), shard).await?;
                 if seen < wanted {
                     break;
                 }

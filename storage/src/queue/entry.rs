@@ -185,6 +185,20 @@ pub(super) fn signal_key(number: u8) -> Bytes {
     KeyWriter::new(subspace::DUE).u8(SIGNAL).u8(number).finish()
 }
 
+/// The signals as they are; 0 for one that never was given.
+pub(super) async fn signals(tx: &mut Transaction) -> Result<[u64; SIGNALS as usize]> {
+    let options = RangeOptions { snapshot: true, ..RangeOptions::default() };
+    let range = KeyRange::prefix(&[subspace::DUE, SIGNAL]);
+    let mut signals = [0; SIGNALS as usize];
+    for (key, value) in tx.range(range, options).collect().await? {
+        let number = key.last().map_or(0, |number| usize::from(*number));
+        if let (Some(signal), Ok(count)) = (signals.get_mut(number), value[..].try_into()) {
+            *signal = u64::from_le_bytes(count);
+        }
+    }
+    Ok(signals)
+}
+
 /// The entry's head, with a conflict. `NotFound` if there is no such entry.
 pub(super) async fn head(tx: &mut Transaction, id: QueueId) -> Result<Head> {
     match tx.get(&head_key(id)).await? {

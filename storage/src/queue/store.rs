@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::entry::{self, Entry, Head, Incarnation, Listed};
 use super::lease::{Sightings, register};
+use super::wait::Horizon;
 use crate::Result;
 use crate::bodies::{Bodies, Owner};
 use crate::kv::record::Record;
@@ -51,6 +52,8 @@ pub(super) struct Inner {
     pub(super) sightings: Mutex<Sightings>,
     /// Where claims are looked for first next time, so that no shard starves the others.
     pub(super) next_shard: AtomicU8,
+    /// Held while claiming: two claimers of one node would only conflict.
+    pub(super) horizon: tokio::sync::Mutex<Horizon>,
 }
 
 /// What is in the queue.
@@ -71,7 +74,8 @@ impl Queue {
     pub async fn open(db: Database, bodies: Bodies, config: QueueConfig) -> Result<Self> {
         let incarnation = Incarnation(rand::random());
         let next_shard = AtomicU8::new(rand::random());
-        let inner = Inner { db, bodies, config, incarnation, sightings: Mutex::default(), next_shard };
+        let (sightings, horizon) = (Mutex::default(), tokio::sync::Mutex::default());
+        let inner = Inner { db, bodies, config, incarnation, sightings, next_shard, horizon };
         let queue = Self { inner: Arc::new(inner) };
         let register = queue.inner.db.run(async |tx| {
             register(tx, incarnation);

@@ -115,6 +115,26 @@ async fn a_segment_whose_packer_died_is_collected() {
 }
 
 #[tokio::test]
+async fn a_long_body_that_nobody_commits_goes_at_the_next_look() {
+    let life = std::time::Duration::from_secs(4 * 60 * 60);
+    let house = House::with(BodiesConfig { upload_life: life, ..config() }).await;
+    let kept = house.put(&noise(1, 500_000), owner(1)).await;
+    let refused = house.bodies.write(super::DOMAIN, &noise(2, 500_000)).await.expect("taken in");
+    let again = refused.clone();
+    drop(refused);
+    house.settle().await;
+    assert_eq!(house.files().len(), 2, "it can still be committed");
+    drop(again);
+    // Giving it up is a task of its own.
+    while house.files().len() > 1 {
+        tokio::task::yield_now().await;
+        house.bodies.collect_once().await.expect("collects");
+    }
+    assert_eq!(house.verify().await, []);
+    assert_eq!(read(&house.bodies, kept).await.expect("reads"), noise(1, 500_000));
+}
+
+#[tokio::test]
 async fn what_nobody_refers_to_goes_from_every_place() {
     let house = House::new().await;
     let mut ids = Vec::new();
