@@ -34,7 +34,7 @@ fetched = ok(client.uid("FETCH", found[0], "(UID FLAGS INTERNALDATE RFC822.SIZE 
 assert subject.encode() in fetched[0], fetched
 body = ok(client.uid("FETCH", found[0], "(BODY.PEEK[])"))[0][1]
 assert body.replace(b"\r\n", b"").count(b"\n") == 0, "a bare LF in a message"
-ok(client.logout())
+assert client.logout()[0] == "BYE"
 
 with imaplib.IMAP4_SSL("localhost", int(imaps), ssl_context=context) as client:
     ok(client.login(login, password))

@@ -70,7 +70,7 @@ pub(crate) fn command(wire: &mut Wire, command: &str) -> Vec<String> {
 pub(crate) fn count(server: &Sterna, account: &str) -> usize {
     let mut wire = log_in(server, account);
     let status = command(&mut wire, "STATUS INBOX (MESSAGES)");
-    let count = status[0].strip_prefix("* STATUS INBOX (MESSAGES ").and_then(|rest| rest.strip_suffix(')'));
+    let count = status[0].rsplit_once(" (MESSAGES ").and_then(|(_, count)| count.strip_suffix(')'));
     count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{status:?}"))
 }
 

@@ -86,11 +86,25 @@ async fn there_and_back(stage: &Stage, screen: Screen) -> anyhow::Result<()> {
     let queue_id = mail::send(stage, screen).await?;
     screen.title("Bob reads: IMAP under TLS")?;
     let message = mail::read(stage, Some(screen)).await.context("reading the message back")?;
-    screen.title(format_args!("How message {queue_id} went"))?;
-    for line in message.lines().take_while(|line| !line.is_empty()) {
-        screen.line(format_args!("  {line}"))?;
-    }
+    screen.title(format_args!("How message {queue_id} went, by its trace fields"))?;
+    trace_fields(&message).try_for_each(|line| screen.line(format_args!("  {line}")))?;
+    screen.title("And by the server's log")?;
+    let log = std::fs::read_to_string(stage.log())?;
+    let mut about = log.lines().filter(|line| line.contains(&queue_id));
+    about.try_for_each(|line| screen.line(format_args!("  {line}")))?;
     Ok(())
+}
+
+/// The fields that delivery adds (RFC 5321 §4.4), with their continuation lines.
+fn trace_fields(message: &str) -> impl Iterator<Item = &str> {
+    const TRACE: [&str; 3] = ["Return-Path:", "Delivered-To:", "Received:"];
+    let mut within = false;
+    message.lines().take_while(|line| !line.is_empty()).filter(move |line| {
+        if !line.starts_with([' ', '\t']) {
+            within = TRACE.iter().any(|field| line.starts_with(field));
+        }
+        within
+    })
 }
 
 async fn kill_and_restart(stage: &Stage, screen: Screen, server: &mut Server) -> anyhow::Result<()> {
@@ -101,4 +115,16 @@ async fn kill_and_restart(stage: &Stage, screen: Screen, server: &mut Server) ->
     mail::read(stage, Some(screen)).await.context("the message is lost")?;
     screen.title(format_args!("Back in {}; the mail is still there", duration(took)))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_fields_come_with_their_continuations() {
+        let message = "Received: a\r\n\tb\r\nSubject: c\r\n d\r\nReturn-Path: <e>\r\n\r\nReceived: not";
+        let found: Vec<&str> = trace_fields(message).collect();
+        assert_eq!(found, ["Received: a", "\tb", "Return-Path: <e>"]);
+    }
 }
