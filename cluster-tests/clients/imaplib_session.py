@@ -57,6 +57,6 @@ with imaplib.IMAP4_SSL("localhost", int(imaps), ssl_context=context) as client:
     assert ok(client.expunge()) == [b"2"]
     assert ok(client.status("Archive", "(MESSAGES UNSEEN)"))[0].endswith(b"(MESSAGES 2 UNSEEN 1)")
     ok(client.close())
-    ok(client.rename("imaplib", "imaplib/renamed"))
-    assert b"imaplib/renamed" in b"\n".join(ok(client.list()))
-    ok(client.delete("imaplib/renamed"))
+    ok(client.rename("imaplib", "above/renamed"))
+    assert b"above/renamed" in b"\n".join(ok(client.list()))
+    ok(client.delete("above/renamed"))

@@ -61,6 +61,7 @@ impl Stage<'_> {
         }
         let skip = std::mem::take(&mut self.skip);
         let wire = self.wire.as_mut().expect("@connect comes first");
+        wire.await_now(format!("at {place}"));
         loop {
             let line = wire.line().unwrap_or_else(|| panic!("{place}: closed instead of {pattern:?}"));
             if matches(&line, pattern) {

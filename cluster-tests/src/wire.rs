@@ -18,6 +18,8 @@ use crate::host::PATIENCE;
 pub struct Wire {
     stream: Stream,
     received: Vec<u8>,
+    // What is waited for, to be told if it does not come.
+    awaited: String,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("an option");
-        Self { stream: Stream::Plain(stream), received: Vec::new() }
+        Self { stream: Stream::Plain(stream), received: Vec::new(), awaited: String::new() }
     }
 
     /// Connects under TLS, trusting `authority` alone.
@@ -56,7 +58,7 @@ impl Wire {
         let connection = ClientConnection::new(Arc::new(config), name).expect("a configuration");
         let mut tls = StreamOwned::new(connection, stream);
         tls.conn.complete_io(&mut tls.sock).expect("a handshake");
-        Self { stream: Stream::Tls(Box::new(tls)), received: Vec::new() }
+        Self { stream: Stream::Tls(Box::new(tls)), received: Vec::new(), awaited: String::new() }
     }
 
     /// Sends octets as they are.
@@ -159,6 +161,11 @@ impl Wire {
         let _ = socket.shutdown(Shutdown::Write);
     }
 
+    /// Names what is waited for, in case that it does not come.
+    pub fn await_now(&mut self, what: String) {
+        self.awaited = what;
+    }
+
     /// How long to wait for octets.
     pub fn set_patience(&mut self, patience: Duration) {
         self.socket().set_read_timeout(Some(patience)).expect("a timeout");
@@ -184,7 +191,9 @@ impl Wire {
                 self.received.extend_from_slice(&chunk[..octets]);
                 octets > 0
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("the server says nothing"),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                panic!("the server says nothing {}", self.awaited)
+            }
             Err(_) => false,
         }
     }

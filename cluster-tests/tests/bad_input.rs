@@ -150,7 +150,8 @@ fn one_byte_at_a_time_for_ever() {
         std::thread::park_timeout(Duration::from_millis(500));
     }
     others_are_served(&server);
-    for wire in &mut slow {
+    for (wire, service) in slow.iter_mut().zip(all_plain()) {
+        wire.await_now(format!("on {service:?}"));
         wire.set_patience(Duration::from_secs(10));
         wire.until_closed();
     }

@@ -36,13 +36,16 @@ fn a_message_by_smtp_read_by_imap_and_pop3() {
     let imap = url("imap", Service::Imap, "/INBOX?SUBJECT%20curl");
     let found = curl(&server, "bob", &["--ssl-reqd", &imap], "").succeeded();
     assert_eq!(found.stdout.trim_end(), "* SEARCH 1 2");
-    let size = format!("{}", MESSAGE.len());
+    // curl must know the size before it says APPEND, so the message is a file.
+    let file = server.authority().with_file_name("message");
+    std::fs::write(&file, MESSAGE).expect("a writable folder");
+    let file = file.to_str().expect("a UTF-8 path");
     let append = url("imaps", Service::Imaps, "/Archive");
-    curl(&server, "bob", &["--upload-file", "-", &append], MESSAGE).succeeded();
+    curl(&server, "bob", &["--upload-file", file, &append], "").succeeded();
     let request = ["--request", "EXAMINE Archive", &url("imaps", Service::Imaps, "/")].map(str::to_owned);
     let request: Vec<&str> = request.iter().map(String::as_str).collect();
     let examined = curl(&server, "bob", &request, "").succeeded();
-    assert!(examined.stdout.contains("* 1 EXISTS"), "{size}: {}", examined.stdout);
+    assert!(examined.stdout.contains("* 1 EXISTS"), "{}", examined.stdout);
 
     let listed = curl(&server, "bob", &[&url("pop3s", Service::Pop3s, "/")], "").succeeded();
     assert_eq!(listed.stdout.lines().count(), 2, "{}", listed.stdout);

@@ -13,7 +13,7 @@ const MESSAGES: usize = 500;
 fn parallel_sessions_lose_nothing() {
     let server = Sterna::start(&["ann"]);
     let mut command = Command::new("smtp-source");
-    command.args(["-s", "10", "-m", &MESSAGES.to_string(), "-l", "4096", "-d", "-N", "-c"]);
+    command.args(["-s", "10", "-m", &MESSAGES.to_string(), "-l", "4096", "-d"]);
     command.args(["-f", "source@elsewhere.test", "-t", "ann@example.test"]);
     run(command.arg(format!("inet:127.0.0.1:{}", server.port(Service::Mx)))).succeeded();
     assert_eq!(mail::count(&server, "ann"), MESSAGES);

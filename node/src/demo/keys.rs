@@ -1,13 +1,13 @@
 //! Single keys from the terminal, or from whatever standard input is.
 
-use std::io;
+use std::io::{self, Read as _};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc::{Receiver, channel};
 
 /// Keys as they are pressed: no Enter is needed, and they do not show. The terminal is as it was when this is dropped.
 pub(super) struct Keys {
-    input: tokio::io::Stdin,
+    pressed: Receiver<u8>,
     before: Option<Termios>,
 }
 
@@ -21,14 +21,21 @@ impl Keys {
             // A terminal that cannot do that still gives whole lines.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &single);
         }
-        Self { input: tokio::io::stdin(), before }
+        let (sender, pressed) = channel(1);
+        // A thread of its own, not the runtime's: a read that waits for a key must not hold up the end.
+        std::thread::spawn(move || {
+            let keys = io::stdin().bytes().map_while(Result::ok);
+            // Ends with the input, or once nobody listens.
+            let _ = keys.into_iter().try_for_each(|key| sender.blocking_send(key));
+        });
+        Self { pressed, before }
     }
 
     /// The next key; waits for ever once the input has ended.
-    pub(super) async fn next(&mut self) -> io::Result<u8> {
-        match self.input.read_u8().await {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => std::future::pending().await,
-            key => key,
+    pub(super) async fn next(&mut self) -> u8 {
+        match self.pressed.recv().await {
+            Some(key) => key,
+            None => std::future::pending().await,
         }
     }
 }

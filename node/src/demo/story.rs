@@ -62,7 +62,7 @@ async fn tell(stage: &Stage, screen: Screen, server: &mut Server, begin: Instant
         loop {
             tokio::select! {
                 ended = server.ended() => anyhow::bail!("the server ended by itself: {}", ended?),
-                key = keys.next() => if matches!(key?, b'k' | b'K') { break },
+                key = keys.next() => if matches!(key, b'k' | b'K') { break },
             }
         }
         kill_and_restart(stage, screen, server).await?;
