@@ -96,6 +96,7 @@ impl House {
                 message_octets: 10 << 20,
                 recipients: 100,
                 starttls: true,
+                command_wait: sterna_gateway::limits::COMMAND_WAIT,
             }),
             tls: Some(tls.clone()),
             budget: budget.clone(),

@@ -29,8 +29,14 @@ struct Player {
 
 impl Player {
     fn new(role: Role, tls: bool, memory_octets: usize) -> Self {
-        let config =
-            Config { role, host_name: "foo.com".into(), message_octets: 1000, recipients: 3, starttls: true };
+        let config = Config {
+            role,
+            host_name: "foo.com".into(),
+            message_octets: 1000,
+            recipients: 3,
+            starttls: true,
+            command_wait: sterna_gateway::limits::COMMAND_WAIT,
+        };
         Self {
             session: Session::open(Arc::new(config), tls, Instant::now()),
             input: BytesMut::new(),

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use sterna_gateway::deliver::Deliverer;
 use sterna_gateway::deliver::admission::Recipients;
 use sterna_gateway::dns::Resolver;
+use sterna_gateway::limits::COMMAND_WAIT;
 use sterna_gateway::message::dkim;
 use sterna_gateway::mx::{self, Mx};
 use sterna_gateway::net::{Connection, Drain, Listener, Mode, Permits};
@@ -167,6 +168,7 @@ fn service(config: &Config, runtime: &Runtime, role: Role) -> Service {
         message_octets: usize::try_from(config.smtp.message_octets).unwrap_or(usize::MAX),
         recipients: config.smtp.recipients,
         starttls: true,
+        command_wait: Duration::from_secs(config.limits.command_timeout_seconds).min(COMMAND_WAIT),
     };
     Service {
         config: Arc::new(session),

@@ -7,7 +7,6 @@
 use std::time::Instant;
 
 use super::super::session::{Session, State, Step, replies};
-use crate::limits::COMMAND_WAIT;
 
 impl<A> Session<A> {
     pub(super) fn starttls(&mut self) -> Option<Step<A>> {
@@ -29,6 +28,6 @@ impl<A> Session<A> {
         self.hello = None;
         self.reset();
         self.state = State::Commands;
-        self.restart_deadline(now + COMMAND_WAIT);
+        self.restart_deadline(now);
     }
 }

@@ -26,6 +26,9 @@ pub struct Config {
     pub recipients: usize,
     /// Whether STARTTLS can be offered.
     pub starttls: bool,
+    /// How long a client may take over one command; RFC 5321 §4.5.3.2.7 asks for five minutes,
+    /// [`COMMAND_WAIT`](crate::limits::COMMAND_WAIT).
+    pub command_wait: std::time::Duration,
 }
 
 impl Config {

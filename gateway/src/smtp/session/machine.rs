@@ -12,7 +12,7 @@ use super::replies;
 use super::transfer::{Taken, Transfer};
 use super::{Candidate, Config, Hello, Incoming, Role, Transaction};
 use crate::limits::{
-    CLIENT_ERRORS, COMMAND_LINE_OCTETS, COMMAND_WAIT, IDLE_COMMANDS, LOGIN_LINE_OCTETS, REFUSED_RECIPIENTS,
+    CLIENT_ERRORS, COMMAND_LINE_OCTETS, IDLE_COMMANDS, LOGIN_LINE_OCTETS, REFUSED_RECIPIENTS,
 };
 use crate::login::sasl::{Credentials, Exchange};
 
@@ -89,6 +89,7 @@ impl<A> Session<A> {
     pub fn open(config: Arc<Config>, tls: bool, now: Instant) -> Self {
         let protocol = if config.role == Role::Lmtp { "LMTP" } else { "ESMTP" };
         let greeting = Reply::bare(220, format!("{} {protocol} ready", config.host_name));
+        let deadline = now + config.command_wait;
         let mut session = Self {
             config,
             state: State::Commands,
@@ -101,7 +102,7 @@ impl<A> Session<A> {
             counts: Counts::default(),
             lines: LineReader::default(),
             output: Vec::new(),
-            deadline: now + COMMAND_WAIT,
+            deadline,
         };
         session.reply(&greeting);
         session
@@ -162,8 +163,8 @@ impl<A> Session<A> {
     }
 
     /// Waiting begins anew.
-    pub(in crate::smtp) fn restart_deadline(&mut self, deadline: Instant) {
-        self.deadline = deadline;
+    pub(in crate::smtp) fn restart_deadline(&mut self, now: Instant) {
+        self.deadline = now + self.config.command_wait;
     }
 
     /// One line: a command, or a response of an authentication exchange.
@@ -178,7 +179,7 @@ impl<A> Session<A> {
             Line::WithoutCr => return self.broken_line(&replies::LINE_WITHOUT_CRLF, now),
             Line::TooLong => return self.broken_line(&replies::LINE_TOO_LONG, now),
         };
-        self.deadline = now + COMMAND_WAIT;
+        self.deadline = now + self.config.command_wait;
         if let State::Login(_) = self.state {
             let step = self.login_response(&input[..length]);
             line::take(input, length);
@@ -194,7 +195,7 @@ impl<A> Session<A> {
     }
 
     fn broken_line(&mut self, reply: &Reply, now: Instant) -> Option<Step<A>> {
-        self.deadline = now + COMMAND_WAIT;
+        self.deadline = now + self.config.command_wait;
         if let State::Login(_) = self.state {
             self.state = State::Commands;
         }
@@ -212,7 +213,7 @@ impl<A> Session<A> {
             }
             Taken::End(octets) => {
                 input.advance(octets);
-                self.deadline = now + COMMAND_WAIT;
+                self.deadline = now + self.config.command_wait;
                 self.message_ended()
             }
             Taken::NeedMemory(octets) => self.ask_for_memory(octets, false),
@@ -222,7 +223,7 @@ impl<A> Session<A> {
     fn chunk(&mut self, input: &mut BytesMut, now: Instant) -> Option<Step<A>> {
         let State::Chunk { left_octets, skipped, .. } = &mut self.state else { return None };
         if *left_octets == 0 {
-            self.deadline = now + COMMAND_WAIT;
+            self.deadline = now + self.config.command_wait;
             return self.chunk_ended();
         }
         if input.is_empty() {

@@ -20,6 +20,7 @@ fn session(role: Role, tls: bool, now: Instant) -> Session<()> {
         message_octets: MESSAGE_OCTETS,
         recipients: 2,
         starttls: false,
+        command_wait: COMMAND_WAIT,
     };
     Session::open(Arc::new(config), tls, now)
 }
