@@ -161,6 +161,18 @@ impl Database {
         }
     }
 
+    /// Clears a range that may hold any number of keys, in several transactions, since one clears no more than
+    /// [`limits::CLEAR_RANGE_KEYS`]. For background workers; keys added to the range meanwhile may stay.
+    pub async fn clear_in_steps(&self, mut range: KeyRange) -> Result<()> {
+        loop {
+            let from = range.clone();
+            match self.run(async |tx| clear_some(tx, &from).await).await? {
+                Some(end) => range.begin = end,
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// Ends the engine's background work; commits in flight are finished first.
     pub async fn close(&self) {
         self.engine.close().await;
@@ -215,6 +227,17 @@ async fn trim_some(tx: &mut Transaction, range: KeyRange, now: Timestamp) -> Res
         }
     }
     Ok((pairs.last().map(|(key, _)| key.clone()), removed))
+}
+
+/// Clears the first keys of the range; gives where the rest begins, if there may be one.
+async fn clear_some(tx: &mut Transaction, range: &KeyRange) -> Result<Option<Bytes>> {
+    let limit = limits::RANGE_CHUNK_PAIRS;
+    let options = RangeOptions { limit: Some(limit), snapshot: true, ..RangeOptions::default() };
+    let pairs = tx.range(range.clone(), options).collect().await?;
+    let Some((last, _)) = pairs.last() else { return Ok(None) };
+    let end = key_after(last);
+    tx.clear_range(KeyRange::new(range.begin.clone(), end.clone()));
+    Ok((pairs.len() == limit).then_some(end))
 }
 
 fn operation_key(operation: OperationId) -> Bytes {

@@ -27,7 +27,7 @@ pub(super) struct Push {
     pub(super) to: ModSeq,
     pub(super) uid_next: u32,
     pub(super) changes: Vec<Change>,
-    // Set if the commit added keywords.
+    // The table as of the commit, set if its flags may use keywords that no view has been told of.
     pub(super) keywords: Option<Arc<KeywordTable>>,
 }
 
@@ -73,15 +73,18 @@ impl Keywords {
         Arc::make_mut(table).store(flags)
     }
 
-    /// Writes the table if it grew, and gives it.
+    /// Writes the table if it grew. Gives it if flags were stored by it, also where it did not grow: an earlier
+    /// commit of which no view was told may have added what they use.
     pub(super) fn save(
         self,
         tx: &mut Transaction,
         account: AccountId,
         mailbox: MailboxId,
     ) -> Option<Arc<KeywordTable>> {
-        let table = self.table.filter(|table| table.keywords().len() > self.known)?;
-        tx.set(keys::keywords(account, mailbox), table.encode());
+        let table = self.table?;
+        if table.keywords().len() > self.known {
+            tx.set(keys::keywords(account, mailbox), table.encode());
+        }
         Some(table)
     }
 }
@@ -209,14 +212,15 @@ impl MailboxEdit {
 
     /// Writes what all changes have in common; nothing if there was none.
     pub(super) fn finish(mut self, tx: &mut Transaction, domain: DomainId) -> Option<Push> {
-        let keywords = self.keywords.save(tx, self.account, self.mailbox);
         if self.changes.is_empty() {
+            // Keywords that no message got are not kept.
             if self.touched {
                 let record = CountersRecord { counters: self.counters, reservation: self.reservation };
                 tx.set(keys::counters(self.account, self.mailbox), record.encode());
             }
             return None;
         }
+        let keywords = self.keywords.save(tx, self.account, self.mailbox);
         self.counters.highest_modseq = self.modseq;
         let record = CountersRecord { counters: self.counters, reservation: self.reservation };
         tx.set(keys::counters(self.account, self.mailbox), record.encode());

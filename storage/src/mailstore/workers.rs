@@ -15,7 +15,7 @@ use crate::kv::key::subspace;
 use crate::kv::record::Record;
 use crate::kv::{KeyRange, RangeOptions, Transaction};
 use crate::limits::{CHANGE_LOG_COMMITS, WORK_ITEMS, WORK_STEP_MESSAGES};
-use crate::types::{AccountId, MailboxId, Timestamp};
+use crate::types::{AccountId, MailboxId, ModSeq, Timestamp};
 
 fn step(limit: usize) -> RangeOptions {
     RangeOptions { limit: Some(limit), reverse: false, snapshot: true }
@@ -41,7 +41,9 @@ impl MailStore {
     /// Does all that waits to be done as of `now`, and tells how many items it finished. What fails is left
     /// for the next time and does not keep the rest from being done.
     pub async fn work_once(&self, now: Timestamp) -> Result<usize> {
-        self.trim_outbox().await?;
+        if let Err(error) = self.trim_outbox().await {
+            tracing::warn!(%error, "the outbox is left for later");
+        }
         let mut done = 0;
         for range in Work::due(day_of(self.cutoff(now))) {
             done += self.work_through(range, now).await?;
@@ -159,6 +161,8 @@ impl MailStore {
         (account, mailbox): (AccountId, MailboxId),
         now: Timestamp,
     ) -> Result<bool> {
+        // Nobody reads its changes any more, and none are added.
+        self.inner.db.clear_in_steps(keys::all_of_mailbox(subspace::CHANGE, account, mailbox)).await?;
         loop {
             let drain = async |tx: &mut Transaction| {
                 let messages = keys::all_of_mailbox(subspace::MESSAGE, account, mailbox);
@@ -170,7 +174,6 @@ impl MailStore {
                 }
                 note_purge(tx, account, mailbox, now);
                 if messages.len() < WORK_STEP_MESSAGES {
-                    tx.clear_range(keys::all_of_mailbox(subspace::CHANGE, account, mailbox));
                     tx.clear_range(keys::all_of_mailbox(subspace::COUNTERS, account, mailbox));
                     tx.clear(work.key());
                     return Ok(true);
@@ -188,8 +191,11 @@ impl MailStore {
         for space in [subspace::MESSAGE, subspace::EXPUNGED] {
             while !self.erase_some(space, account).await? {}
         }
+        for space in [subspace::SUMMARY, subspace::CHANGE] {
+            self.inner.db.clear_in_steps(keys::all_of_account(space, account)).await?;
+        }
         let end = async |tx: &mut Transaction| {
-            let spaces = [subspace::SUMMARY, subspace::CHANGE, subspace::COUNTERS, subspace::KEYWORD];
+            let spaces = [subspace::COUNTERS, subspace::KEYWORD];
             let names = [subspace::MAILBOX, subspace::MAILBOX_NAME, subspace::ACCOUNT];
             for space in spaces.into_iter().chain(names) {
                 tx.clear_range(keys::all_of_account(space, account));
@@ -221,11 +227,11 @@ impl MailStore {
         self.inner.db.run(erase).await
     }
 
-    // Keeps the newest entries of a change log, and records how far back it reaches.
+    // Keeps the newest entries of a change log, and records how far back it reaches before the others go: who reads
+    // meanwhile gets a superset.
     async fn trim_changes(&self, work: Work, (account, mailbox): (AccountId, MailboxId)) -> Result<bool> {
-        let trim = async |tx: &mut Transaction| {
-            tx.clear(work.key());
-            let log = keys::all_of_mailbox(subspace::CHANGE, account, mailbox);
+        let log = keys::all_of_mailbox(subspace::CHANGE, account, mailbox);
+        let shorten = async |tx: &mut Transaction| {
             let options = RangeOptions { reverse: true, ..step(CHANGE_LOG_COMMITS) };
             let (mut oldest, mut count) = (None, 0);
             let mut entries = tx.range(log.clone(), options);
@@ -234,36 +240,34 @@ impl MailStore {
                 count += 1;
             }
             drop(entries);
-            if let Some(oldest) = oldest.filter(|_| count == CHANGE_LOG_COMMITS) {
-                // An entry may have several parts: it goes as a whole, and so do all before it.
-                let low_water = keys::modseq_of(&oldest)?;
-                let after = keys::change(account, mailbox, crate::types::ModSeq(low_water.0 + 1), 0);
-                tx.clear_range(KeyRange::new(log.begin, after));
-                tx.set(keys::low_water(account, mailbox), low_water.0.to_le_bytes().to_vec());
-            }
+            let Some(oldest) = oldest.filter(|_| count == CHANGE_LOG_COMMITS) else { return Ok(None) };
+            let low_water = keys::modseq_of(&oldest)?;
+            tx.set(keys::low_water(account, mailbox), low_water.0.to_le_bytes().to_vec());
+            Ok(Some(low_water))
+        };
+        if let Some(low_water) = self.inner.db.run(shorten).await? {
+            // An entry may have several parts: it goes as a whole, and so do all before it.
+            let after = keys::change(account, mailbox, ModSeq(low_water.0 + 1), 0);
+            self.inner.db.clear_in_steps(KeyRange::new(log.begin.clone(), after)).await?;
+        }
+        let done = async |tx: &mut Transaction| {
+            tx.clear(work.key());
             Ok(())
         };
-        self.inner.db.run(trim).await?;
-        Ok(true)
+        self.inner.db.run(done).await.map(|()| true)
     }
 
-    // No reader has registered: what is there has been read by all.
+    // The outbox is for readers that are still to come (stand-by, backup, push, search), and none can register yet:
+    // with no reader to wait for, all that is there goes. Views of this process do not read it: they are told directly.
     async fn trim_outbox(&self) -> Result<()> {
         for shard in 0..keys::OUTBOX_SHARDS {
             let range = keys::outbox_shard(shard);
-            let mut tx = self.inner.db.begin();
             let newest = RangeOptions { reverse: true, ..step(1) };
+            let mut tx = self.inner.db.begin();
             let Some((last, _)) = tx.range(range.clone(), newest).collect().await?.pop() else { continue };
             // By the reading's own moment: what is written later stays for the next time.
             let end = KeyRange::key(&last).end;
-            let read = KeyRange::new(range.begin, end);
-            self.inner
-                .db
-                .run(async |tx: &mut Transaction| {
-                    tx.clear_range(read.clone());
-                    Ok::<_, crate::Error>(())
-                })
-                .await?;
+            self.inner.db.clear_in_steps(KeyRange::new(range.begin, end)).await?;
         }
         Ok(())
     }

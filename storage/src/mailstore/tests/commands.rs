@@ -218,3 +218,25 @@ async fn subscribers_wake_with_the_commit() {
     newest.mark_unchanged();
     assert!(view.snapshot().by_uid(delivered.uid).is_some());
 }
+
+#[tokio::test]
+async fn an_open_view_knows_keywords_that_an_earlier_command_brought_in_vain() {
+    let house = House::new().await;
+    let view = house.store.open(ACCOUNT, house.inbox).await.expect("opens");
+    let flags = tagged("$Label");
+    let change = FlagChange::Add(flags.clone());
+    let none = house.store.store_flags(ACCOUNT, house.inbox, &uids(&[1]), &change, None).await;
+    assert_eq!(none.expect("stores"), Stored::default());
+    // A hidden block that is given up after it has brought the keyword.
+    let filling = house.db.run(async |tx| {
+        let mut keywords = crate::mailstore::edit::Keywords::default();
+        keywords.store(tx, (ACCOUNT, house.inbox), &flags).await?;
+        drop(keywords.save(tx, ACCOUNT, house.inbox));
+        Ok(())
+    });
+    filling.await.expect("commits");
+    house.append(house.inbox, 1, &flags).await;
+    let snapshot = view.refresh().await.expect("reads");
+    let seen: Vec<_> = snapshot.messages().map(|message| Flags::clone(message.flags)).collect();
+    assert_eq!(seen, [flags]);
+}

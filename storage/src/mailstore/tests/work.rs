@@ -3,6 +3,8 @@
 use super::*;
 use crate::Error;
 use crate::kv::{KeyRange, RangeOptions};
+use crate::mailstore::keys;
+use crate::types::ModSeq;
 
 impl House {
     async fn keys_in(&self, space: u8) -> usize {
@@ -73,6 +75,56 @@ async fn a_deleted_account_leaves_no_key() {
     for space in b"AFGMECYKfRXZ" {
         assert_eq!(house.keys_in(*space).await, 0, "{}", char::from(*space));
     }
+}
+
+/// More keys than one `clear_range` may clear.
+const MANY: u64 = crate::limits::CLEAR_RANGE_KEYS as u64 + 1;
+
+#[tokio::test]
+async fn work_of_any_length_is_done() {
+    let house = House::on_disk().await;
+    let mailbox = house.store.create_mailbox(ACCOUNT, &named("busy"), None).await.expect("creates").id;
+    let fill = async |tx: &mut crate::kv::Transaction| {
+        for number in 1..=MANY {
+            let (key, offset) = keys::outbox(ACCOUNT, MailboxId(number));
+            tx.set_versionstamped_key(key, offset, vec![1]);
+            tx.set(keys::change(ACCOUNT, mailbox, ModSeq(number), 0), vec![1]);
+            tx.set(keys::summary(ACCOUNT, house.inbox, number as u32), vec![1]);
+        }
+        Ok(())
+    };
+    house.db.run(fill).await.expect("fills");
+    house.store.work_once(Timestamp::now()).await.expect("works");
+    assert_eq!(house.keys_in(b'X').await, 0);
+    house.store.delete_mailbox(ACCOUNT, &named("busy")).await.expect("deletes");
+    house.store.work_once(Timestamp::now()).await.expect("works");
+    assert_eq!(house.keys_in(b'C').await, 0);
+    house.store.delete_account(ACCOUNT).await.expect("deletes");
+    house.store.work_once(House::in_two_days()).await.expect("works");
+    assert_eq!(house.keys_in(b'E').await, 0);
+    house.db.close().await;
+}
+
+#[tokio::test]
+async fn a_change_log_is_shortened_whatever_its_length() {
+    let house = House::on_disk().await;
+    let (kept, mailbox) = (crate::limits::CHANGE_LOG_COMMITS as u64, house.archive);
+    for half in [1..=kept, kept + 1..=kept + MANY] {
+        let fill = async |tx: &mut crate::kv::Transaction| {
+            for number in half.clone() {
+                tx.set(keys::change(ACCOUNT, mailbox, ModSeq(number), 0), vec![1]);
+            }
+            tx.set(keys::Work::Trim { account: ACCOUNT, mailbox }.key(), Bytes::new());
+            Ok(())
+        };
+        house.db.run(fill).await.expect("fills");
+    }
+    house.store.work_once(Timestamp::now()).await.expect("works");
+    assert_eq!(house.keys_in(b'C').await as u64, kept - 1, "the oldest of the newest is the low water");
+    let low_water = house.db.begin().get(&keys::low_water(ACCOUNT, mailbox)).await.expect("reads");
+    assert_eq!(low_water.as_deref(), Some(&(MANY + 1).to_le_bytes()[..]));
+    assert_eq!(house.keys_in(b'Z').await, 0);
+    house.db.close().await;
 }
 
 #[tokio::test]
