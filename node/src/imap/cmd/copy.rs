@@ -36,6 +36,10 @@ pub(super) async fn run(call: &mut Call<'_>, arguments: Arguments) -> Outcome {
         true => store.move_messages(account, (from, to), &uids).await?,
         false => store.copy(account, (from, to), &uids, limits).await?,
     };
+    if copied.target.is_empty() && !arguments.uid && !uids.is_empty() {
+        // RFC 2180 §4.4.1, RFC 5530: numbers of messages that the client was not told are gone.
+        return Ok(Status::no("EXPUNGEISSUED", "The messages are gone"));
+    }
     if copied.target.is_empty() {
         return Ok(Status::ok("No matching messages, nothing done"));
     }

@@ -10,17 +10,15 @@ impl Pattern {
     /// `None` for what is longer than any name can match: it is ignored, as the RFC says of patterns
     /// that are not accepted.
     pub(super) fn new(reference: &str, pattern: &str) -> Option<Self> {
-        let mut text = format!("{reference}{pattern}");
-        let first = text.split('/').next().unwrap_or_default();
-        if first.eq_ignore_ascii_case("INBOX") {
-            text.replace_range(..5, "INBOX");
-        }
+        let text = format!("{reference}{pattern}");
         (text.len() <= limits::IMAP_PATTERN_OCTETS).then_some(Self(text))
     }
 
     /// Whether the whole name matches. The number of steps is bounded by the product of the lengths.
     pub(super) fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        // INBOX is named in any case (RFC 9051 §5.1), also where a wildcard follows: `inbox*`.
+        let any_case = if name.split(|byte| *byte == b'/').next() == Some(b"INBOX") { 5 } else { 0 };
         // reached[i]: the pattern so far matches the first i octets of the name.
         let mut reached = vec![false; name.len() + 1];
         reached[0] = true;
@@ -37,7 +35,9 @@ impl Pattern {
                 }
                 literal => {
                     for at in (0..name.len()).rev() {
-                        reached[at + 1] = reached[at] && name[at] == *literal;
+                        let is_same = name[at] == *literal
+                            || at < any_case && name[at].eq_ignore_ascii_case(literal);
+                        reached[at + 1] = reached[at] && is_same;
                     }
                     reached[0] = false;
                 }
@@ -62,6 +62,7 @@ mod tests {
         assert!(matches("*", "a/b") && matches("%", "a") && !matches("%", "a/b"));
         assert!(matches("a/%", "a/b") && !matches("a/%", "a/b/c") && matches("a/*", "a/b/c"));
         assert!(matches("inbox", "INBOX") && matches("Inbox/%", "INBOX/x") && !matches("sent", "Sent"));
+        assert!(matches("inbox*", "INBOX/x") && matches("i%", "INBOX") && !matches("inboxes*", "INBOXES"));
         assert!(matches("%/%c", "a/bc") && !matches("", "a") && matches("a**b%", "a/x/b"));
         assert!(Pattern::new("a/", "%").expect("short").matches("a/b"));
         assert!(!matches(&"*a".repeat(100), &"a".repeat(99)));

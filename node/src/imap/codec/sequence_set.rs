@@ -63,9 +63,15 @@ impl SequenceSet {
         set
     }
 
-    /// Whether every number is in `1..=last`, `*` included (which an empty mailbox does not have).
+    /// Whether every number is in `1..=last`. In an empty mailbox, ranges up to `*` are too, and name
+    /// nothing: RFC 9051 §9 `seq-number` would rather refuse them, but clients ask for `1:*` of
+    /// whatever they open.
     pub fn is_within(&self, last: u32) -> bool {
         let Self::Ranges(ranges) = self else { return true };
+        if last == 0 {
+            let is_open = |number: &SequenceNumber| *number == SequenceNumber::Last;
+            return ranges.iter().all(|(first, second)| is_open(first) || is_open(second));
+        }
         let within = |number: SequenceNumber| (1..=last).contains(&number.resolve(last));
         ranges.iter().all(|(first, second)| within(*first) && within(*second))
     }
@@ -105,7 +111,8 @@ mod tests {
         assert_eq!(set("*:4,5:7").resolve(10).to_string(), "4:10");
         assert_eq!(set("3291:*").resolve(17).to_string(), "17:3291");
         assert_eq!(set("1:*").resolve(0).to_string(), "1");
-        assert!(!set("1:*").is_within(0) && !set("11").is_within(10) && set("*").is_within(1));
+        assert!(set("1:*").is_within(0) && set("*").is_within(0) && !set("1").is_within(0));
+        assert!(!set("11").is_within(10) && set("*").is_within(1));
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use crate::imap::cmd;
 use crate::imap::codec::command::AppendHead;
 use crate::imap::codec::frame::{LiteralHead, literal_at_end};
 use crate::imap::session::Stage;
-use crate::imap::status::{CommandError, Status};
+use crate::imap::status::{CommandError, Kind, Status};
 use crate::limits;
 
 impl Link {
@@ -27,7 +27,9 @@ impl Link {
         let mailbox = match admitted {
             Ok(mailbox) => mailbox,
             Err(CommandError::Refused(status)) => {
-                return self.refuse_literal(Some(tag), status, literal).await;
+                let is_bad = status.kind == Kind::Bad;
+                self.refuse_literal(Some(tag), status, literal).await?;
+                return if is_bad { self.count_error() } else { Ok(()) };
             }
             Err(error) => return self.conclude(tag, Err(error)),
         };
@@ -99,11 +101,8 @@ impl Link {
         literal: LiteralHead,
     ) -> Result<(), End> {
         if !literal.synchronizing {
-            if literal.octets > limits::IMAP_DISCARD_OCTETS {
-                return Err(bye("[TOOBIG] Literal too large"));
-            }
             self.flush().await?;
-            self.discard(literal.octets, literal_deadline(literal.octets)).await?;
+            self.drop_literal(literal.octets).await?;
             self.skip_command().await?;
         }
         status.write(&mut self.output, tag.unwrap_or("*"));
@@ -120,15 +119,23 @@ impl Link {
             }
             wrong.get_or_insert_with(|| Status::bad("One message at a time"));
             match literal_at_end(&line) {
-                Some(literal) if !literal.synchronizing => {
-                    if literal.octets > limits::IMAP_DISCARD_OCTETS {
-                        return Err(bye("[TOOBIG] Literal too large"));
-                    }
-                    self.discard(literal.octets, literal_deadline(literal.octets)).await?;
-                }
+                Some(literal) if !literal.synchronizing => self.drop_literal(literal.octets).await?,
                 _ => return Ok(wrong),
             }
         }
+    }
+
+    /// Reads and drops a literal. Who has not logged in gets no more time and octets for it than for
+    /// any command.
+    async fn drop_literal(&mut self, octets: u64) -> Result<(), End> {
+        let (most, deadline) = match self.session.stage() {
+            Stage::Greeted => (limits::IMAP_COMMAND_OCTETS_BEFORE_LOGIN as u64, self.command_deadline()),
+            _ => (limits::IMAP_DISCARD_OCTETS, literal_deadline(octets)),
+        };
+        if octets > most {
+            return Err(bye("[TOOBIG] Literal too large"));
+        }
+        self.discard(octets, deadline).await
     }
 }
 

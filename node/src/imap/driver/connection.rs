@@ -58,6 +58,7 @@ pub(super) struct Link {
     opened: Instant,
     /// When the command in hand began to arrive, or the last one ended.
     active: Instant,
+    /// Since the last command that succeeded after a login.
     errors: u32,
     pub(super) failed_logins: u32,
     /// The directory's version when the account was last looked at.
@@ -149,7 +150,7 @@ impl Link {
         }
     }
 
-    fn command_deadline(&self) -> Instant {
+    pub(super) fn command_deadline(&self) -> Instant {
         if self.session.stage() == Stage::Greeted {
             return self.opened + limits::IMAP_LOGIN_TIME;
         }
@@ -282,14 +283,20 @@ impl Link {
         match outcome {
             Ok(status) | Err(CommandError::Refused(status)) => {
                 status.write(&mut self.output, tag);
-                if status.kind == Kind::Bad { self.count_error() } else { Ok(()) }
+                match status.kind {
+                    Kind::Bad => return self.count_error(),
+                    // A client with one bad habit works for days: what it gets right is forgiven for.
+                    Kind::Ok if self.session.stage() > Stage::Greeted => self.errors = 0,
+                    Kind::Ok | Kind::No => {}
+                }
+                Ok(())
             }
             Err(CommandError::Connection(error)) => Err(End::Gone(error)),
             Err(CommandError::Bye(text)) => Err(bye(text)),
         }
     }
 
-    fn count_error(&mut self) -> Result<(), End> {
+    pub(super) fn count_error(&mut self) -> Result<(), End> {
         self.errors += 1;
         let most = match self.session.stage() {
             Stage::Greeted => limits::IMAP_ERRORS_BEFORE_LOGIN,
