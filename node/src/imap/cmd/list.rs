@@ -52,7 +52,8 @@ impl Names {
 
     /// Names below `name`.
     fn below<'n>(&'n self, name: &'n MailboxName) -> impl Iterator<Item = (&'n MailboxName, &'n Node)> {
-        let same_start = self.0.range(name..).take_while(|(other, _)| other.as_str().starts_with(name.as_str()));
+        let same_start =
+            self.0.range(name..).take_while(|(other, _)| other.as_str().starts_with(name.as_str()));
         same_start.filter(|(other, _)| other.is_inferior_to(name))
     }
 

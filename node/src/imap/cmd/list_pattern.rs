@@ -35,8 +35,8 @@ impl Pattern {
                 }
                 literal => {
                     for at in (0..name.len()).rev() {
-                        let is_same = name[at] == *literal
-                            || at < any_case && name[at].eq_ignore_ascii_case(literal);
+                        let is_same =
+                            name[at] == *literal || at < any_case && name[at].eq_ignore_ascii_case(literal);
                         reached[at + 1] = reached[at] && is_same;
                     }
                     reached[0] = false;
