@@ -72,7 +72,8 @@ fn sequences(uids: &[Uid]) -> String {
     let mut text = String::new();
     let mut rest = uids;
     while let Some(first) = rest.first() {
-        let run = rest.iter().zip(first.get()..).take_while(|(uid, expected)| uid.get() == *expected).count();
+        let expected = u64::from(first.get())..;
+        let run = rest.iter().zip(expected).take_while(|(uid, next)| u64::from(uid.get()) == *next).count();
         let comma = if text.is_empty() { "" } else { "," };
         let written = match run {
             1 => write!(text, "{comma}{first}"),
