@@ -35,8 +35,11 @@ pub const IMAP_TAG_OCTETS: usize = 128;
 pub const IMAP_FETCH_ITEMS: usize = 128;
 /// Deepest part number in a section: more than the message parser's own depth.
 pub const IMAP_PART_DEPTH: usize = 64;
-/// Deepest nesting of search keys: the parser and the matcher recurse.
-pub const IMAP_SEARCH_DEPTH: usize = 32;
+/// Deepest nesting of search keys: the parser and the matcher recurse. Clients that look for any of
+/// many addresses or Message-IDs nest an OR for each.
+pub const IMAP_SEARCH_DEPTH: usize = 128;
+/// Most texts that one SEARCH looks for in the messages' bodies: each costs a pass over all of them.
+pub const IMAP_SEARCH_TEXTS: usize = 64;
 /// Most patterns in one LIST: each is matched against each mailbox.
 pub const IMAP_LIST_PATTERNS: usize = 64;
 /// Most fields in ID (RFC 2971 §3.3).

@@ -63,6 +63,9 @@ async fn matching(call: &mut Call<'_>, search: &Search) -> Outcome<UidSet> {
     call.advance(Expunges::Held);
     let decode = |octets: &[u8]| encoding.decode_without_bom_handling(octets).0.into_owned();
     let compiled = Compiled::new(&search.key, call.session.selected(), &decode);
+    if compiled.texts.len() > limits::IMAP_SEARCH_TEXTS {
+        return Err(Status::no("LIMIT", "Too many texts in one search").into());
+    }
     let known = Arc::clone(&call.session.selected().known);
     let (mut found, mut open) = (UidSet::new(), UidSet::new());
     for message in known.messages() {
@@ -91,6 +94,8 @@ async fn look_closer(
     let wanted = Wanted { records: true, summaries: compiled.summaries };
     for run in runs(known, open) {
         for facts in source.read(&run, wanted).await? {
+            // What is at hand already is never waited for: the node's other sessions get their turn here.
+            tokio::task::consume_budget().await;
             if Box::pin(matches(source, compiled, known, &facts)).await? {
                 found.insert(facts.uid);
             }
