@@ -27,12 +27,13 @@ impl<A> Session<A> {
             Some(_) if so_far + size_octets > limit => Some(replies::TOO_LARGE),
             Some(_) => None,
         };
-        let begins = self.transfer.is_none();
-        if begins {
+        if self.transfer.is_none() {
             let decoder = DataDecoder::for_chunks(self.config.line_endings());
             self.transfer = Some(Box::new(Transfer::new(decoder, self.config.message_octets, now)));
         }
-        let ask = skipped.is_none() && begins && size_octets > 0;
+        // Not always the first chunk: that may be empty.
+        let has_memory = self.transfer.as_ref().is_some_and(|transfer| transfer.granted_octets > 0);
+        let ask = skipped.is_none() && !has_memory && size_octets > 0;
         self.state = State::Chunk { left_octets: size_octets, size_octets, last, skipped };
         let declared = self.transaction.as_ref().and_then(|transaction| transaction.parameters.size_octets);
         let octets =
@@ -52,9 +53,9 @@ impl<A> Session<A> {
             // The transaction failed; chunks that are still to come find none (RFC 3030 §2).
             let recipients = self.transaction.as_ref().map_or(0, |transaction| transaction.recipients.len());
             self.replies_due = if last { self.replies_to(recipients) } else { 1 };
-            self.counts.errors += 1;
             self.reset();
             self.message_answered(&[reply]);
+            self.count_error();
             return None;
         }
         if !last {

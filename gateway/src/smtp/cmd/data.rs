@@ -34,8 +34,8 @@ impl<A> Session<A> {
             Role::Lmtp => {
                 self.fail(&Reply::new(503, super::super::codec::EnhancedCode(5, 5, 1), "No valid recipients"))
             }
-            // Not counted: a pipelining client whose recipients were all refused does just this.
-            Role::Mx | Role::Submission => self.say(&replies::NO_RECIPIENTS),
+            // No error: a pipelining client whose recipients were all refused does just this.
+            Role::Mx | Role::Submission => self.premature(&replies::NO_RECIPIENTS),
         }
     }
 

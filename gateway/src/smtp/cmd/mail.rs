@@ -20,7 +20,7 @@ impl<A> Session<A> {
         }
         // RFC 1870 §6.1: too large by its own account, so not an error of the dialogue.
         if parameters.size_octets.is_some_and(|octets| octets > self.config.message_octets as u64) {
-            return self.say(&replies::TOO_LARGE);
+            return self.premature(&replies::TOO_LARGE);
         }
         self.state = State::Asked;
         let recipients = Vec::new();
@@ -48,7 +48,9 @@ impl<A> Session<A> {
                 self.transaction = Some(transaction);
                 self.reply(&replies::SENDER_OK);
             }
-            Err(reply) => self.reply(&reply),
+            Err(reply) => {
+                self.premature(&reply);
+            }
         }
     }
 }

@@ -257,11 +257,15 @@ impl<A> Session<A> {
     /// Answers a client's error; after too many of them it is sent away.
     pub(in crate::smtp) fn fail(&mut self, reply: &Reply) -> Option<Step<A>> {
         self.reply(reply);
+        self.count_error();
+        None
+    }
+
+    pub(in crate::smtp) fn count_error(&mut self) {
         self.counts.errors += 1;
         if self.counts.errors >= CLIENT_ERRORS {
             self.close_with(&replies::TOO_MANY_ERRORS);
         }
-        None
     }
 
     /// Answers a command that came before its time: what a pipelining client sends behind a MAIL that is

@@ -80,7 +80,8 @@ impl Transfer {
         let room = self.granted_octets.saturating_sub(self.message.len() + 1) / 2;
         if self.refusal.is_none() && room < input.len().min(MESSAGE_MEMORY_SLACK_OCTETS / 4) {
             let most = self.limit_octets + MESSAGE_MEMORY_SLACK_OCTETS;
-            return Taken::NeedMemory((self.granted_octets * 2).clamp(self.message.len(), most));
+            let least = MESSAGE_MEMORY_FIRST_OCTETS.min(self.limit_octets) + MESSAGE_MEMORY_SLACK_OCTETS;
+            return Taken::NeedMemory((self.granted_octets * 2).max(least).min(most));
         }
         let length = if self.refusal.is_some() { input.len() } else { room.min(input.len()) };
         let decoded = self.decoder.decode(&input[..length], &mut self.message);
@@ -160,6 +161,17 @@ mod tests {
         );
         let (mut transfer, _) = receive(&wire, Some(10), 12 * 10_000);
         assert_eq!((transfer.verdict(), transfer.message.len()), (Ok(()), 12 * 10_000));
+    }
+
+    #[test]
+    fn what_nothing_was_granted_yet_is_asked_for() {
+        let now = Instant::now();
+        let mut transfer = Transfer::new(DataDecoder::for_chunks(LineEndings::Strict), 1000, now);
+        let Taken::NeedMemory(octets) = transfer.take(b"text", now) else {
+            panic!("no memory, and it was used")
+        };
+        transfer.granted(octets);
+        assert_eq!(transfer.take(b"text", now), Taken::Octets(4));
     }
 
     #[test]
