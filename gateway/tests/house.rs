@@ -82,7 +82,8 @@ impl House {
 
         let drain = Drain::new();
         let deliverer = Deliverer::new(database, bodies.clone(), mail.clone(), queue.clone(), drain.clone());
-        let recipients = Recipients::new(directory.clone(), mail.clone());
+        let recipients =
+            Recipients::new(directory.clone(), mail.clone(), "mail.a.example".parse().expect("a name"));
         let mx = Arc::new(Mx { recipients: recipients.clone(), deliverer: deliverer.clone() });
         let signers = Arc::new(dkim::Signers::default());
         let submission = Arc::new(Submission { authenticator, recipients, deliverer, signers });

@@ -74,7 +74,9 @@ async fn port_25_relays_for_nobody_and_tells_who_exists() {
     }
     client.ask("MAIL FROM:<> SIZE=11", "250").await;
     client.ask("RCPT TO:<full@a.example>", "452 4.2.2").await;
-    client.ask("RCPT TO:<abuse@b.example>", "250").await;
+    for role in ["abuse@b.example", "postmaster@mail.a.example", "MAILER-DAEMON@MAIL.a.example"] {
+        client.ask(&format!("RCPT TO:<{role}>"), "250").await;
+    }
     client.ask("QUIT", "221").await;
     house.settle().await;
 }

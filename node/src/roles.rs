@@ -132,7 +132,7 @@ fn bind_smtp(
     ports: &mut Ports,
 ) -> anyhow::Result<()> {
     let (smtp, stores) = (&config.smtp, &runtime.stores);
-    let recipients = Recipients::new(stores.directory.clone(), stores.mail.clone());
+    let recipients = Recipients::new(stores.directory.clone(), stores.mail.clone(), config.host_name());
     let inbound = Arc::new(Mx { recipients: recipients.clone(), deliverer: deliverer.clone() });
     let users = Arc::new(Submission {
         authenticator: runtime.authenticator.clone(),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use sterna_storage::Error;
 use sterna_storage::directory::{Account, Directory, Resolution, is_role};
 use sterna_storage::mailstore::{Limits, MailStore};
-use sterna_storage::types::{Address, DomainId};
+use sterna_storage::types::{Address, DomainId, DomainName};
 
 use super::envelope::Mailbox;
 use super::plan::Wanted;
 use super::reply;
-use crate::smtp::codec::{EnhancedCode, ForwardPath, Reply};
+use crate::smtp::codec::{EnhancedCode, ForwardPath, MailDomain, Reply};
 use crate::smtp::session::Candidate;
 
 /// What is not ours, and the client may not send there.
@@ -21,6 +21,7 @@ pub const RELAYING_DENIED: Reply = Reply::new(550, EnhancedCode(5, 7, 1), "Relay
 pub struct Recipients {
     directory: Directory,
     mail: MailStore,
+    host: DomainName,
 }
 
 /// What a recipient is.
@@ -42,9 +43,9 @@ pub struct Admission {
 }
 
 impl Recipients {
-    /// Over this node's directory and mail store.
-    pub fn new(directory: Directory, mail: MailStore) -> Self {
-        Self { directory, mail }
+    /// Over this node's directory and mail store. `host` is the name by which this server greets.
+    pub fn new(directory: Directory, mail: MailStore, host: DomainName) -> Self {
+        Self { directory, mail, host }
     }
 
     /// The directory.
@@ -67,6 +68,10 @@ impl Recipients {
             },
         };
         match resolution {
+            Resolution::NotLocal if self.is_hosts_own(&mailbox) => {
+                let postmaster = Candidate { path: ForwardPath::Postmaster, ..candidate.clone() };
+                Box::pin(self.find(&postmaster, size_octets)).await
+            }
             Resolution::NotLocal => Ok(Found::Elsewhere(mailbox)),
             Resolution::Unknown => Err(reply::NO_SUCH_USER),
             Resolution::Deliver { accounts, forwards } => {
@@ -80,6 +85,14 @@ impl Recipients {
                 Ok(Found::Ours(Admission { wanted, domain: Some(domain) }))
             }
         }
+    }
+
+    /// Whether it is an address that people write to because the server is called so, or because its reports
+    /// come from there (RFC 5321 §4.5.1, RFC 2142).
+    fn is_hosts_own(&self, mailbox: &Mailbox) -> bool {
+        let local = mailbox.local_part();
+        let at_host = matches!(mailbox.domain(), MailDomain::Name(name) if *name == self.host);
+        at_host && (is_role(local) || local.eq_ignore_ascii_case("mailer-daemon"))
     }
 
     /// `postmaster@` the default domain, as what the bare `<postmaster>` stands for.
