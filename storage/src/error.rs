@@ -37,7 +37,10 @@ pub enum Error {
     /// A bounded queue or memory budget is full. Try again later; nothing was changed.
     #[error("overloaded: {0}")]
     Overloaded(Cow<'static, str>),
-    /// A device or service is away or full (disk full, bucket away). Try again later; nothing was changed.
+    /// A device has no room left (disk full, file system quota). Try again later; nothing was changed.
+    #[error("no room left: {0}")]
+    Full(Cow<'static, str>),
+    /// A device or service is away (disk error, bucket away). Try again later; nothing was changed.
     #[error("unavailable: {0}")]
     Unavailable(Cow<'static, str>),
     /// The engine is shutting down, or stopped after a failed sync.
@@ -56,7 +59,14 @@ impl Error {
 
     /// Whether it is this server's or its devices' trouble, and not the caller's.
     pub fn is_temporary(&self) -> bool {
-        self.is_retryable() || matches!(self, Self::Overloaded(_) | Self::Unavailable(_) | Self::Closed)
+        self.is_retryable()
+            || matches!(self, Self::Overloaded(_) | Self::Full(_) | Self::Unavailable(_) | Self::Closed)
+    }
+
+    /// The kind that a failed write of `what` is: `Full` or `Unavailable`.
+    pub(crate) fn of_device(what: &str, error: &std::io::Error) -> Self {
+        let text = format!("{what}: {error}").into();
+        if is_out_of_space(error) { Self::Full(text) } else { Self::Unavailable(text) }
     }
 }
 
@@ -65,7 +75,13 @@ impl From<std::io::Error> for Error {
         match error.kind() {
             std::io::ErrorKind::NotFound => Self::NotFound(error.to_string().into()),
             std::io::ErrorKind::InvalidData => Self::Corrupt(error.to_string().into()),
+            _ if is_out_of_space(&error) => Self::Full(error.to_string().into()),
             _ => Self::Unavailable(error.to_string().into()),
         }
     }
+}
+
+/// ENOSPC and EDQUOT.
+pub(crate) fn is_out_of_space(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }

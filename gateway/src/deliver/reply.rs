@@ -19,17 +19,10 @@ pub fn of(error: &Error) -> Reply {
         Error::OverQuota(_) => MAILBOX_FULL,
         Error::NotFound(_) => NO_SUCH_USER,
         Error::TooLarge(_) => Reply::new(552, E(5, 3, 4), "Message too large"),
-        Error::Overloaded(_) => NO_ROOM,
-        Error::Unavailable(detail) if is_out_of_space(detail) => NO_ROOM,
+        Error::Overloaded(_) | Error::Full(_) => NO_ROOM,
         Error::Closed => Reply::new(451, E(4, 3, 2), "Shutting down, try again"),
         _ => TRY_AGAIN,
     }
-}
-
-/// The operating system's words for a full disk (ENOSPC, EDQUOT), which come through as text.
-fn is_out_of_space(detail: &str) -> bool {
-    let detail = detail.to_ascii_lowercase();
-    ["no space left", "disk full", "quota exceeded"].iter().any(|words| detail.contains(words))
 }
 
 #[cfg(test)]

@@ -214,7 +214,7 @@ fn is_disk_full(error: &object_store::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return matches!(io.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+            return crate::error::is_out_of_space(io);
         }
         source = cause.source();
     }
@@ -224,6 +224,7 @@ fn is_disk_full(error: &object_store::Error) -> bool {
 fn sorted(error: object_store::Error) -> Error {
     match error {
         object_store::Error::NotFound { path, .. } => Error::NotFound(format!("object {path}").into()),
+        error if is_disk_full(&error) => Error::Full(format!("object store: {error}").into()),
         error => Error::Unavailable(format!("object store: {error}").into()),
     }
 }

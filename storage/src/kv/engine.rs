@@ -142,7 +142,7 @@ pub trait Engine: Send + Sync + 'static {
     /// The next pairs of the range at that version.
     async fn range(&self, at: Version, range: KeyRange, limit: ChunkLimit) -> Result<Chunk>;
 
-    /// Commits durably, or fails with `Conflict`, `TooOld`, `Overloaded`, `Unavailable` (nothing was
+    /// Commits durably, or fails with `Conflict`, `TooOld`, `Overloaded`, `Full`, `Unavailable` (nothing was
     /// changed), or `CommitUnknown`. Returns once reads at the returned version will see it.
     async fn commit(&self, commit: Commit) -> Result<Committed>;
 

@@ -161,7 +161,7 @@ impl Transaction {
         self.octets
     }
 
-    /// Commits. `TooLarge`, `Invalid`, `TooOld`, `Conflict`, `Overloaded`, `Unavailable`: nothing was
+    /// Commits. `TooLarge`, `Invalid`, `TooOld`, `Conflict`, `Overloaded`, `Full`, `Unavailable`: nothing was
     /// changed. A transaction that wrote nothing always succeeds: it has seen one version.
     pub async fn commit(mut self) -> Result<Committed> {
         if let Some(error) = self.refused.take() {

@@ -139,7 +139,7 @@ fn a_full_disk_is_told_and_recovers_by_itself() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+    assert!(matches!(refused, Error::Full(_)), "{refused:?}");
     assert!(append(&log, vec![entry(next, 1000)]).is_err());
     disk.set_room(None);
     append(&log, vec![entry(next, 1000)]).expect("there is room again");

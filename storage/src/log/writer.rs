@@ -370,5 +370,5 @@ fn check_order(entries: &[Entry], last_index: u64, last_term: u64) -> Result<()>
 }
 
 fn unavailable(error: &io::Error) -> Error {
-    Error::Unavailable(format!("log: {error}").into())
+    Error::of_device("log", error)
 }

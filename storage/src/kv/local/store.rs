@@ -321,7 +321,7 @@ fn decode_applied(octets: &[u8]) -> Result<Applied> {
 /// The tree's errors, by what the reader can do.
 pub(super) fn trouble(error: lsm_tree::Error) -> Error {
     match error {
-        lsm_tree::Error::Io(error) => Error::Unavailable(format!("tree: {error}").into()),
+        lsm_tree::Error::Io(error) => Error::of_device("tree", &error),
         error => Error::Corrupt(format!("tree: {error:?}").into()),
     }
 }
