@@ -41,6 +41,7 @@ fn feed(session: &mut Session<()>, input: &mut BytesMut, output: &mut Vec<u8>, n
             Step::CheckRecipient(candidate) => session.recipient_checked(candidate, Ok(())),
             Step::Message(incoming) => {
                 assert!(incoming.message.len() <= MESSAGE_OCTETS);
+                output.extend(session.take_output());
                 output.extend_from_slice(&incoming.message);
                 session.message_answered(&[Reply::new(250, EnhancedCode(2, 0, 0), "taken")]);
             }
@@ -76,6 +77,7 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         "RCPT TO:<c@d.example>\r\n",
         "RCPT TO:<postmaster>\r\n",
         "DATA\r\n",
+        "BDAT 0\r\n",
         "BDAT 5\r\n",
         "BDAT 7 LAST\r\n",
         "BDAT 3000 LAST\r\n",
@@ -136,7 +138,7 @@ fn an_octet_a_minute_does_not_put_off_the_end() {
 
 #[test]
 fn endless_commands_without_mail_end_the_session() {
-    for command in ["NOOP\r\n", "RSET\r\n", "VRFY x\r\n", "EHLO a.example\r\n"] {
+    for command in ["NOOP\r\n", "RSET\r\n", "VRFY x\r\n", "EHLO a.example\r\n", "DATA\r\n", "BDAT 0\r\n"] {
         let output = answers(Role::Mx, command.repeat(1000).as_bytes(), &[]);
         assert!(String::from_utf8_lossy(&output).ends_with("closing the connection\r\n"), "{command}");
     }
