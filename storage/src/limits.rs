@@ -176,8 +176,10 @@ pub const VALUE_IN_LOG_OCTETS: usize = 2048;
 /// what is being flushed, some three times as much is replayed at a restart.
 pub const REPLAYED_OCTETS: u64 = 64 * 1024 * 1024;
 /// Most keys that one `clear_range` may remove: it is done inline and must not stall the applying of
-/// others. Larger ranges are cleared in steps by their owner.
-pub const CLEAR_RANGE_KEYS: usize = 10_000;
+/// others. Above the pieces of the longest body, which are cleared at once; larger ranges are cleared in steps by
+/// their owner.
+pub const CLEAR_RANGE_KEYS: usize = 16_384;
+const _: () = assert!(BODY_OCTETS as usize / BODY_PIECE_OCTETS + 64 < CLEAR_RANGE_KEYS);
 /// Most transactions in one log entry, so that the first does not wait long for the last.
 pub const ENTRY_TRANSACTIONS: usize = 128;
 /// Octets of write sets after which a log entry is closed.

@@ -24,7 +24,7 @@ impl Keys {
         let (sender, pressed) = channel(1);
         // A thread of its own, not the runtime's: a read that waits for a key must not hold up the end.
         std::thread::spawn(move || {
-            let keys = io::stdin().bytes().map_while(Result::ok);
+            let keys = io::stdin().lock().bytes().map_while(Result::ok);
             // Ends with the input, or once nobody listens.
             let _ = keys.into_iter().try_for_each(|key| sender.blocking_send(key));
         });
