@@ -68,12 +68,31 @@ impl Call<'_> {
         let Some(selected) = &self.session.selected else { return Ok(()) };
         let newer = match Arc::clone(&selected.view).refresh().await {
             Ok(newer) => newer,
-            // RFC 2180 §3.3: nothing that the client knows of the mailbox holds any more.
-            Err(Error::NotFound(_)) => return Err(CommandError::Bye("The open mailbox was deleted")),
+            Err(Error::NotFound(_)) => self.reopened().await?,
             Err(error) => return Err(error.into()),
         };
         self.advance_to(&newer, expunges);
         Ok(())
+    }
+
+    /// What has taken the place of a mailbox that is gone. INBOX goes on when RENAME has taken its
+    /// messages away (RFC 9051 §6.3.6), with its UIDVALIDITY: to the client they are expunged.
+    async fn reopened(&mut self) -> Outcome<Arc<Snapshot>> {
+        // RFC 2180 §3.3: nothing that the client knows of the mailbox holds any more.
+        let gone = || CommandError::Bye("The open mailbox was deleted");
+        let (account, store) = (self.account(), &self.context.store);
+        let selected = self.session.selected();
+        if !selected.name.is_inbox() {
+            return Err(gone());
+        }
+        let inbox = store.mailbox(account, &selected.name).await?.id;
+        let view = store.open(account, inbox).await?;
+        let newer = view.refresh().await?;
+        if newer.uid_validity != selected.known.uid_validity {
+            return Err(gone());
+        }
+        (selected.mailbox, selected.view) = (inbox, view);
+        Ok(newer)
     }
 
     /// Makes `newer` what the client knows.

@@ -1,6 +1,7 @@
 //! RENAME (RFC 9051 §6.3.6).
 
 use super::call::Call;
+use crate::imap::session::selected::Expunges;
 use crate::imap::status::{Outcome, Status};
 
 /// Renames the mailbox and all below it; INBOX gives its messages away and stays.
@@ -16,6 +17,9 @@ pub(super) async fn run(call: &mut Call<'_>, from: &[u8], to: &[u8]) -> Outcome 
         && let Ok(renamed) = selected.name.renamed(&from, &to)
     {
         selected.name = renamed;
+    }
+    if from.is_inbox() {
+        call.refresh(Expunges::Told).await?;
     }
     Ok(Status::ok("RENAME completed"))
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sterna_storage::types::MailboxId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -14,7 +15,8 @@ impl Link {
     pub(super) async fn idle(&mut self, tag: &str) -> Result<(), End> {
         self.output.extend_from_slice(b"+ idling\r\n");
         let deadline = Instant::now() + Duration::from_secs(self.context.config.idle_timeout_s);
-        let mut changes = self.session.selected.as_ref().map(|selected| selected.view.subscribe());
+        let mut mailbox = self.open_mailbox();
+        let mut changes = self.changes();
         let mut accounts = self.context.directory.subscribe();
         loop {
             self.check_account().await?;
@@ -24,6 +26,10 @@ impl Link {
                 return self.conclude(tag, Ok(status));
             }
             self.tell_changes(tag).await?;
+            if mailbox != self.open_mailbox() {
+                // INBOX was renamed, and goes on as another one.
+                (mailbox, changes) = (self.open_mailbox(), self.changes());
+            }
             self.flush().await?;
             // Between two pushes nothing is in hand: the input is empty unless half a line has come.
             let between = self.input.is_empty();
@@ -33,6 +39,14 @@ impl Link {
                 _ = accounts.changed() => {}
             }
         }
+    }
+
+    fn open_mailbox(&self) -> Option<MailboxId> {
+        self.session.selected.as_ref().map(|selected| selected.mailbox)
+    }
+
+    fn changes(&self) -> Option<watch::Receiver<u64>> {
+        self.session.selected.as_ref().map(|selected| selected.view.subscribe())
     }
 
     async fn tell_changes(&mut self, tag: &str) -> Result<(), End> {
