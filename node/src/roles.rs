@@ -182,6 +182,7 @@ fn bind_imap(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::R
     let settings = ImapConfig {
         trusted_networks: config.login.trusted_networks.clone(),
         append_limit_octets: config.smtp.message_octets,
+        login_timeout_s: config.limits.login_timeout_seconds,
         // A client that asks every 30 minutes shall find itself still connected.
         idle_timeout_s: config.limits.command_timeout_seconds + 60,
         ..ImapConfig::default()

@@ -12,6 +12,8 @@ pub struct ImapConfig {
     pub trusted_networks: Vec<Network>,
     /// Largest message that APPEND takes, in octets (`APPENDLIMIT`, RFC 7889).
     pub append_limit_octets: u64,
+    /// How long a client may take to log in, in seconds.
+    pub login_timeout_s: u64,
     /// How long a logged-in client may be silent, in seconds; at least 1,800 (RFC 9051 §5.4).
     pub idle_timeout_s: u64,
     /// How long a client may refuse to take what it asked for, in seconds.
@@ -23,6 +25,7 @@ impl Default for ImapConfig {
         Self {
             trusted_networks: Vec::new(),
             append_limit_octets: 50 << 20,
+            login_timeout_s: crate::limits::IMAP_LOGIN_TIME.as_secs(),
             idle_timeout_s: 1_860,
             write_timeout_s: 300,
         }

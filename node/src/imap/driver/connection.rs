@@ -152,7 +152,7 @@ impl Link {
 
     pub(super) fn command_deadline(&self) -> Instant {
         if self.session.stage() == Stage::Greeted {
-            return self.opened + limits::IMAP_LOGIN_TIME;
+            return self.opened + Duration::from_secs(self.context.config.login_timeout_s);
         }
         let idle = Duration::from_secs(self.context.config.idle_timeout_s);
         self.active + if self.input.is_empty() { idle } else { limits::IMAP_COMMAND_TIME }
