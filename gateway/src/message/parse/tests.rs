@@ -311,7 +311,10 @@ proptest! {
     #[test]
     fn leaves_are_where_mail_parser_sees_them(node in node()) {
         let (message, _) = written(&node);
-        let oracle = mail_parser::MessageParser::default().parse(message.as_bytes()).expect("a message");
+        // mail-parser's own debug assertions fail on some nested trees ("Invalid part ID"): those say nothing of ours.
+        let oracle = std::panic::catch_unwind(|| mail_parser::MessageParser::default().parse(message.as_bytes()));
+        prop_assume!(oracle.is_ok());
+        let oracle = oracle.expect("checked").expect("a message");
         let mut expected = Vec::new();
         oracle_leaves(&oracle, &mut expected);
         let (structure, _) = parse(message.as_bytes());
