@@ -23,6 +23,7 @@ use sterna_gateway::submission::{self, Submission};
 use crate::admin::{self, Admin, token};
 use crate::assemble::{Runtime, Stores};
 use crate::config::Config;
+use crate::imap::session::recent::RecentMarks;
 use crate::imap::{self, ImapConfig, ImapContext};
 use crate::limits;
 use crate::pop3;
@@ -188,7 +189,7 @@ fn bind_imap(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::R
         ..ImapConfig::default()
     };
     let stores = &runtime.stores;
-    let parts = imap::Parts {
+    let context = Arc::new(ImapContext {
         store: stores.mail.clone(),
         bodies: stores.bodies.clone(),
         directory: stores.directory.clone(),
@@ -196,8 +197,9 @@ fn bind_imap(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::R
         tls: Some(runtime.tls.clone()),
         budget: runtime.budget.clone(),
         drain: runtime.drain.clone(),
-    };
-    let context = ImapContext::new(parts, settings);
+        config: settings,
+        recent: RecentMarks::default(),
+    });
     let tls = Mode::ImplicitTls(runtime.tls.clone());
     for (name, addresses, mode) in
         [("imap", &config.imap.imap, Mode::Plain), ("imaps", &config.imap.imaps, tls)]

@@ -22,7 +22,8 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use sterna_gateway::login::{Authenticator, LoginConfig};
 use sterna_gateway::message::Summary;
 use sterna_gateway::net::{ByteBudget, Connection, Drain, Tls, crypto_provider};
-use sterna_node::imap::{self, ImapConfig, ImapContext, Parts};
+use sterna_node::imap::session::recent::RecentMarks;
+use sterna_node::imap::{self, ImapConfig, ImapContext};
 use sterna_storage::bodies::{Bodies, BodiesConfig};
 use sterna_storage::directory::{Account, Directory, NewAccount, NewDomain};
 use sterna_storage::kv::Database;
@@ -85,10 +86,12 @@ impl Node {
             ..defaults
         };
         let (budget, drain) = (ByteBudget::new(64 << 20), Drain::new());
-        let parts =
-            Parts { store, bodies, directory, authenticator, tls: Some(tls), budget, drain: drain.clone() };
-        let context = ImapContext::new(parts, config);
-        let address = listen(Arc::clone(&context), drain).await;
+        let recent = RecentMarks::default();
+        let tls = Some(tls);
+        let context =
+            ImapContext { store, bodies, directory, authenticator, tls, budget, drain, config, recent };
+        let context = Arc::new(context);
+        let address = listen(Arc::clone(&context)).await;
         let root = CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM");
         Self { context, account, address, root, _folder: folder }
     }
@@ -138,13 +141,13 @@ async fn make_account(
     directory.create_account(new, also).await.expect("an account")
 }
 
-async fn listen(context: Arc<ImapContext>, drain: Drain) -> SocketAddr {
+async fn listen(context: Arc<ImapContext>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
         while let Ok((socket, peer)) = listener.accept().await {
             let connection = Connection::new(socket, peer, None).expect("connected");
-            drain.spawn(imap::serve(connection, Arc::clone(&context)));
+            context.drain.spawn(imap::serve(connection, Arc::clone(&context)));
         }
     });
     address

@@ -1,7 +1,6 @@
 //! What every IMAP session of a node shares.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use sterna_gateway::login::Authenticator;
 use sterna_gateway::net::{ByteBudget, Drain, Tls};
@@ -34,32 +33,7 @@ pub struct ImapContext {
     pub recent: RecentMarks,
 }
 
-/// What an [`ImapContext`] is made of.
-pub struct Parts {
-    /// See [`ImapContext::store`].
-    pub store: MailStore,
-    /// See [`ImapContext::bodies`].
-    pub bodies: Bodies,
-    /// See [`ImapContext::directory`].
-    pub directory: Directory,
-    /// See [`ImapContext::authenticator`].
-    pub authenticator: Authenticator,
-    /// See [`ImapContext::tls`].
-    pub tls: Option<Tls>,
-    /// See [`ImapContext::budget`].
-    pub budget: ByteBudget,
-    /// See [`ImapContext::drain`].
-    pub drain: Drain,
-}
-
 impl ImapContext {
-    /// For all connections of a node.
-    pub fn new(parts: Parts, config: ImapConfig) -> Arc<Self> {
-        let Parts { store, bodies, directory, authenticator, tls, budget, drain } = parts;
-        let recent = RecentMarks::default();
-        Arc::new(Self { store, bodies, directory, authenticator, tls, budget, drain, config, recent })
-    }
-
     /// Whether a client there may log in without TLS.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.config.trusted_networks.iter().any(|network| network.contains(peer))

@@ -13,5 +13,5 @@ pub mod session;
 pub mod status;
 
 pub use config::ImapConfig;
-pub use context::{ImapContext, Parts};
+pub use context::ImapContext;
 pub use driver::serve;
