@@ -30,6 +30,29 @@ pub const CHANGE_LOG_CHECK_COMMITS: u64 = 1024;
 pub const CHANGE_LOG_COMMITS: usize = 16 * 1024;
 /// A view that is more commits behind reads the mailbox anew.
 pub const VIEW_CATCH_UP_COMMITS: usize = 4 * 1024;
+/// Messages from which on a mailbox gets an outline: reading fewer records takes a millisecond.
+pub const OUTLINE_MESSAGES: u32 = 1024;
+/// UIDs of one part of an outline: some 20 octets where nothing happened to the messages, 16 KiB where each went
+/// its own way. What a change rewrites. In the unit tests small mailboxes have several.
+pub const OUTLINE_PART_UIDS: u32 = if cfg!(test) { 8 } else { 4096 };
+/// Longest part of an outline, in octets: below [`VALUE_OCTETS`]. Only thousands of different keyword sets pass it,
+/// and some in the unit tests.
+pub const OUTLINE_PART_OCTETS: usize = if cfg!(test) { 48 } else { 90_000 };
+/// Most parts of an outline written in one transaction: 1 MB where each message went its own way.
+pub const OUTLINE_STEP_PARTS: usize = 64;
+/// After so many commits to a mailbox its outline is looked at.
+pub const OUTLINE_CHECK_COMMITS: u64 = 256;
+/// After so many new messages likewise.
+pub const OUTLINE_CHECK_MESSAGES: u32 = 1024;
+/// An outline that is so many commits behind is renewed whatever its length: reading on from it takes some
+/// milliseconds, and [`VIEW_CATCH_UP_COMMITS`] is far.
+pub const OUTLINE_BEHIND_COMMITS: u64 = 2 * 1024;
+/// A shorter outline is renewed once it is a commit for so many messages behind: what is written for it then is at
+/// most some 1,300 octets a commit.
+pub const OUTLINE_MESSAGES_A_COMMIT: u64 = 256;
+/// Most messages read in one transaction when a mailbox is read as a whole: a few milliseconds. Fewer in the unit
+/// tests, where mailboxes change between the steps.
+pub const LOAD_STEP_MESSAGES: usize = if cfg!(test) { 64 } else { 8 * 1024 };
 /// Most pushes that a view keeps while an earlier one is missing.
 pub const VIEW_PENDING_PUSHES: usize = 64;
 /// Octets after which a batch of changes to many messages is committed: a tenth of what would be refused.

@@ -34,6 +34,7 @@ pub use collect::Collected;
 pub use config::BodiesConfig;
 pub use pack::Packed;
 pub use read::Reader;
+pub(crate) use read::in_one_piece;
 pub use record::Owner;
 pub use recover::{Recovered, Recovery};
 pub use stage::{Staged, Writer};

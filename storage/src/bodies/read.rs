@@ -200,16 +200,20 @@ impl Reader {
 
     /// The octets of the range as far as the body has them, in one piece: for ranges known to be small.
     pub async fn read_all(&self, range: Range<u64>) -> Result<Bytes> {
-        let mut chunks = self.read(range);
-        let Some(first) = chunks.try_next().await? else { return Ok(Bytes::new()) };
-        let Some(second) = chunks.try_next().await? else { return Ok(first) };
-        let mut octets = BytesMut::from(&first[..]);
-        octets.extend_from_slice(&second);
-        while let Some(chunk) = chunks.try_next().await? {
-            octets.extend_from_slice(&chunk);
-        }
-        Ok(octets.freeze())
+        in_one_piece(self.read(range)).await
     }
+}
+
+/// The octets of a stream; those of a single chunk are not copied.
+pub(crate) async fn in_one_piece(mut chunks: BoxStream<'static, Result<Bytes>>) -> Result<Bytes> {
+    let Some(first) = chunks.try_next().await? else { return Ok(Bytes::new()) };
+    let Some(second) = chunks.try_next().await? else { return Ok(first) };
+    let mut octets = BytesMut::from(&first[..]);
+    octets.extend_from_slice(&second);
+    while let Some(chunk) = chunks.try_next().await? {
+        octets.extend_from_slice(&chunk);
+    }
+    Ok(octets.freeze())
 }
 
 /// A range read under way.

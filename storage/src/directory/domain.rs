@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::change::{self, Touched};
 use super::handle::{Directory, encode_bounded, settings_in};
 use super::key;
@@ -92,6 +94,7 @@ impl Directory {
     /// deleted first, so that nobody's mail goes by a slip. Its id is kept among
     /// [`Directory::deleted_domains`] until what was sealed under it is gone.
     pub async fn delete_domain(&self, name: &DomainName) -> Result<()> {
+        let deleted = Mutex::new(None);
         self.change(async |tx| {
             let id = domain_in(tx, name).await?;
             let one = RangeOptions { limit: Some(1), ..RangeOptions::default() };
@@ -105,7 +108,6 @@ impl Directory {
                 touched.push(Touched::Name(further));
             }
             tx.clear_range(key::further_names(id));
-            tx.clear_range(key::addresses(id, None));
             tx.clear(key::name(name));
             tx.clear(key::domain(id));
             tx.set(key::deleted_domain(id), Timestamp::now().as_millis().to_be_bytes().to_vec());
@@ -115,9 +117,20 @@ impl Directory {
                 tx.set(key::settings(), SettingsRecord::from(&settings).encode());
                 touched.push(Touched::Settings);
             }
+            *deleted.lock() = Some(id);
             Ok(change::record(tx, touched))
         })
-        .await
+        .await?;
+        // They may be more than one transaction can clear. Nobody finds them any more, and none are added.
+        let deleted = deleted.into_inner().expect("set by the transaction");
+        if let Err(error) = self.clear_addresses(deleted).await {
+            tracing::warn!(%error, domain = %name, "addresses of a deleted domain are left for later");
+        }
+        Ok(())
+    }
+
+    async fn clear_addresses(&self, id: DomainId) -> Result<()> {
+        self.shared.database.clear_in_steps(key::addresses(id, None)).await
     }
 
     /// Domains in order of their names, those after `after`.
@@ -189,6 +202,7 @@ impl Directory {
 
     /// Ends the record of a deleted domain: nothing of it is left.
     pub async fn forget_deleted_domain(&self, id: DomainId) -> Result<()> {
+        self.clear_addresses(id).await?;
         self.shared
             .database
             .run(async |tx| {

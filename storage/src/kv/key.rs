@@ -44,6 +44,8 @@ pub mod subspace {
     pub const DIRECTORY: u8 = b'd';
     /// Staged pieces of bodies.
     pub const BODY_PIECE: u8 = b'b';
+    /// Outlines of mailboxes: what a view keeps, in few values.
+    pub const OUTLINE: u8 = b'g';
     /// Keyword tables of mailboxes.
     pub const KEYWORD: u8 = b'K';
     /// Index of an account's mailboxes by name.

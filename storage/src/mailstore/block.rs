@@ -12,7 +12,7 @@ use super::flag_table::StoredFlags;
 use super::keys::{self, Work};
 use super::store::Room;
 use super::stored::{CountersRecord, Reservation, StoredMessage};
-use super::{Counters, Limits, MailStore, view};
+use super::{Counters, Limits, MailStore, load};
 use crate::bodies::Owner;
 use crate::kv::key::subspace;
 use crate::kv::record::Record;
@@ -177,7 +177,7 @@ impl MailStore {
             let filled = Reservation { count: block.next - block.first_uid(), ..block.reservation };
             edit.publish(filled, block.counters, &block.changes);
             tx.clear(block.work().key());
-            let keywords = view::read_keywords(tx, account, mailbox).await?;
+            let keywords = load::read_keywords(tx, account, mailbox).await?;
             let uid_validity = edit.counters.uid_validity;
             if block.changes.is_empty() {
                 edit.touch();

@@ -4,8 +4,9 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::chunk::{Chunk, ChunkWriter};
 use super::flag_table::{FlagTable, FlagsId};
-use super::snapshot::{Chunk, ChunkWriter, Snapshot};
+use super::snapshot::Snapshot;
 use crate::types::{Uid, UidSet};
 
 /// The way from an older snapshot to a newer one. Told in this order: expunges, then existence, then flags.
@@ -32,8 +33,40 @@ impl SnapshotChanges {
     }
 }
 
-// A position in a snapshot.
+/// A message of one of the two snapshots.
 #[derive(Clone, Copy)]
+struct Place<'a> {
+    chunk: &'a Chunk,
+    at: usize,
+    // Its position in its snapshot, from 1.
+    sequence: u32,
+}
+
+impl Place<'_> {
+    fn uid(&self) -> u32 {
+        self.chunk.columns.uids[self.at]
+    }
+
+    fn modseq(&self) -> u64 {
+        self.chunk.columns.modseqs[self.at]
+    }
+
+    fn flags(&self) -> FlagsId {
+        self.chunk.columns.flags[self.at]
+    }
+}
+
+/// What a walk over two snapshots comes upon next.
+enum Met<'a> {
+    // Stands in both as it is.
+    Shared(&'a Arc<Chunk>),
+    // In the older and in the newer.
+    Both(Place<'a>, Place<'a>),
+    OnlyOlder(Place<'a>),
+    OnlyNewer(Place<'a>),
+}
+
+// A position in a snapshot.
 struct Cursor<'a> {
     chunks: &'a [Arc<Chunk>],
     at: usize,
@@ -45,57 +78,70 @@ impl<'a> Cursor<'a> {
         Self { chunks: &snapshot.chunks, at: 0, sequence: 1 }
     }
 
-    fn chunk(&self) -> Option<&'a Arc<Chunk>> {
-        self.chunks.first()
+    // The chunk that it stands at the beginning of.
+    fn whole_chunk(&self) -> Option<&'a Arc<Chunk>> {
+        self.chunks.first().filter(|_| self.at == 0)
     }
 
-    fn uid(&self) -> Option<u32> {
-        self.chunk().map(|chunk| chunk.uids[self.at])
+    fn skip_chunk(&mut self) {
+        self.sequence += self.chunks[0].len() as u32;
+        self.chunks = &self.chunks[1..];
+    }
+
+    fn place(&self) -> Option<Place<'a>> {
+        Some(Place { chunk: self.chunks.first()?, at: self.at, sequence: self.sequence })
     }
 
     fn advance(&mut self) {
         self.at += 1;
         self.sequence += 1;
-        if self.chunk().is_some_and(|chunk| self.at == chunk.len()) {
+        if self.at == self.chunks[0].len() {
             self.chunks = &self.chunks[1..];
             self.at = 0;
         }
     }
+}
 
-    // Passes the rest of the chunk by.
-    fn skip(&mut self, chunk: &Chunk) {
-        self.sequence += chunk.len() as u32;
-        self.chunks = &self.chunks[1..];
-    }
+// Walks both snapshots in order of UID.
+struct Walk<'a> {
+    older: Cursor<'a>,
+    newer: Cursor<'a>,
+}
 
-    // The chunk that both stand at the beginning of.
-    fn shared_with(&self, other: &Self) -> Option<&'a Arc<Chunk>> {
-        let chunk = self.chunk().filter(|_| self.at == 0 && other.at == 0)?;
-        other.chunk().is_some_and(|known| Arc::ptr_eq(chunk, known)).then_some(chunk)
+impl<'a> Walk<'a> {
+    fn new(older: &'a Snapshot, newer: &'a Snapshot) -> Self {
+        Self { older: Cursor::new(older), newer: Cursor::new(newer) }
     }
 }
 
-enum Met<'a> {
-    Both,
-    Shared(&'a Arc<Chunk>),
-    OnlyOlder,
-    OnlyNewer,
-}
+impl<'a> Iterator for Walk<'a> {
+    type Item = Met<'a>;
 
-// What stands first at the two positions; `None` at the end of both.
-fn meet<'a>(older: &Cursor<'a>, newer: &Cursor<'a>) -> Option<Met<'a>> {
-    if let Some(chunk) = older.shared_with(newer) {
-        return Some(Met::Shared(chunk));
-    }
-    match (older.uid(), newer.uid()) {
-        (None, None) => None,
-        (Some(_), None) => Some(Met::OnlyOlder),
-        (None, Some(_)) => Some(Met::OnlyNewer),
-        (Some(known), Some(uid)) => Some(match known.cmp(&uid) {
-            Ordering::Less => Met::OnlyOlder,
-            Ordering::Equal => Met::Both,
-            Ordering::Greater => Met::OnlyNewer,
-        }),
+    fn next(&mut self) -> Option<Met<'a>> {
+        if let (Some(known), Some(chunk)) = (self.older.whole_chunk(), self.newer.whole_chunk())
+            && Arc::ptr_eq(known, chunk)
+        {
+            self.older.skip_chunk();
+            self.newer.skip_chunk();
+            return Some(Met::Shared(chunk));
+        }
+        let met = match (self.older.place(), self.newer.place()) {
+            (None, None) => return None,
+            (Some(known), None) => Met::OnlyOlder(known),
+            (None, Some(new)) => Met::OnlyNewer(new),
+            (Some(known), Some(new)) => match known.uid().cmp(&new.uid()) {
+                Ordering::Less => Met::OnlyOlder(known),
+                Ordering::Equal => Met::Both(known, new),
+                Ordering::Greater => Met::OnlyNewer(new),
+            },
+        };
+        if !matches!(met, Met::OnlyNewer(_)) {
+            self.older.advance();
+        }
+        if !matches!(met, Met::OnlyOlder(_)) {
+            self.newer.advance();
+        }
+        Some(met)
     }
 }
 
@@ -107,29 +153,16 @@ impl Snapshot {
             keywords: self.keywords().len() != newer.keywords().len(),
             ..Default::default()
         };
-        let (mut old, mut new) = (Cursor::new(self), Cursor::new(newer));
-        while let Some(met) = meet(&old, &new) {
+        for met in Walk::new(self, newer) {
             match met {
-                Met::Shared(chunk) => {
-                    old.skip(chunk);
-                    new.skip(chunk);
+                Met::Shared(_) => {}
+                Met::Both(known, new) if known.modseq() == new.modseq() => {}
+                Met::Both(_, new) => changes.flags.push(new.sequence),
+                Met::OnlyOlder(known) => {
+                    changes.expunged.push(known.sequence);
+                    changes.expunged_uids.extend(Uid::new(known.uid()));
                 }
-                Met::Both => {
-                    if old.chunks[0].modseqs[old.at] != new.chunks[0].modseqs[new.at] {
-                        changes.flags.push(new.sequence);
-                    }
-                    old.advance();
-                    new.advance();
-                }
-                Met::OnlyOlder => {
-                    changes.expunged.push(old.sequence);
-                    changes.expunged_uids.extend(old.uid().and_then(Uid::new));
-                    old.advance();
-                }
-                Met::OnlyNewer => {
-                    changes.added += 1;
-                    new.advance();
-                }
+                Met::OnlyNewer(_) => changes.added += 1,
             }
         }
         changes.expunged.reverse();
@@ -146,27 +179,14 @@ impl Snapshot {
         }
         let mut kept = kept.into_iter();
         let mut writer = ChunkWriter::new(&table, newer.chunks.len() + 1);
-        let (mut old, mut new) = (Cursor::new(self), Cursor::new(newer));
-        while let Some(met) = meet(&old, &new) {
+        for met in Walk::new(self, newer) {
             match met {
-                Met::Shared(chunk) => {
-                    writer.share(chunk);
-                    old.skip(chunk);
-                    new.skip(chunk);
+                Met::Shared(chunk) => writer.share(chunk),
+                Met::OnlyOlder(known) => {
+                    let flags = kept.next().expect("one for each such message");
+                    writer.push(known.uid(), known.modseq(), flags);
                 }
-                Met::OnlyOlder => {
-                    let (chunk, flags) = (&old.chunks[0], kept.next().expect("one for each such message"));
-                    writer.push(chunk.uids[old.at], chunk.modseqs[old.at], flags);
-                    old.advance();
-                }
-                Met::Both | Met::OnlyNewer => {
-                    let chunk = &new.chunks[0];
-                    writer.push(chunk.uids[new.at], chunk.modseqs[new.at], chunk.flags[new.at]);
-                    new.advance();
-                    if matches!(met, Met::Both) {
-                        old.advance();
-                    }
-                }
+                Met::Both(_, new) | Met::OnlyNewer(new) => writer.push(new.uid(), new.modseq(), new.flags()),
             }
         }
         let chunks = writer.finish();
@@ -177,27 +197,14 @@ impl Snapshot {
 
     // The flags, as numbers of `table`, of each message of `self` that `newer` has no more.
     fn kept_flags(&self, newer: &Self, table: &mut Arc<FlagTable>) -> Vec<FlagsId> {
-        let mut kept = Vec::new();
-        let (mut old, mut new) = (Cursor::new(self), Cursor::new(newer));
-        while let Some(met) = meet(&old, &new) {
-            match met {
-                Met::Shared(chunk) => {
-                    old.skip(chunk);
-                    new.skip(chunk);
-                }
-                Met::OnlyOlder => {
-                    let stored = self.table.stored(old.chunks[0].flags[old.at]);
-                    let known = table.find(stored);
-                    kept.push(known.unwrap_or_else(|| Arc::make_mut(table).intern(stored, &newer.keywords)));
-                    old.advance();
-                }
-                Met::Both => {
-                    old.advance();
-                    new.advance();
-                }
-                Met::OnlyNewer => new.advance(),
-            }
-        }
-        kept
+        let kept = Walk::new(self, newer).filter_map(|met| match met {
+            Met::OnlyOlder(known) => Some(self.table.stored(known.flags())),
+            Met::Shared(_) | Met::Both(..) | Met::OnlyNewer(_) => None,
+        });
+        let intern = |stored| {
+            let known = table.find(stored);
+            known.unwrap_or_else(|| Arc::make_mut(table).intern(stored, &newer.keywords))
+        };
+        kept.map(intern).collect()
     }
 }

@@ -13,7 +13,9 @@ use super::{Counters, MailStore};
 use crate::bodies::Owner;
 use crate::kv::Transaction;
 use crate::kv::record::Record;
-use crate::limits::CHANGE_LOG_CHECK_COMMITS;
+use crate::limits::{
+    CHANGE_LOG_CHECK_COMMITS, OUTLINE_CHECK_COMMITS, OUTLINE_CHECK_MESSAGES, OUTLINE_MESSAGES,
+};
 use crate::types::{AccountId, DomainId, Flags, MailboxId, ModSeq, Timestamp, Uid};
 use crate::{Error, Result};
 
@@ -220,6 +222,7 @@ impl MailboxEdit {
             }
             return None;
         }
+        self.note_upkeep(tx);
         let keywords = self.keywords.save(tx, self.account, self.mailbox);
         self.counters.highest_modseq = self.modseq;
         let record = CountersRecord { counters: self.counters, reservation: self.reservation };
@@ -235,10 +238,6 @@ impl MailboxEdit {
         for (part, value) in (0..).zip(change_log::encode(&changes)) {
             tx.set(keys::change(self.account, self.mailbox, self.modseq, part), value);
         }
-        if self.modseq.0 / CHANGE_LOG_CHECK_COMMITS != self.before.highest_modseq.0 / CHANGE_LOG_CHECK_COMMITS
-        {
-            tx.set(Work::Trim { account: self.account, mailbox: self.mailbox }.key(), Bytes::new());
-        }
         write_outbox(tx, self.account, self.mailbox, self.before.highest_modseq, self.modseq);
         Some(Push {
             account: self.account,
@@ -249,6 +248,22 @@ impl MailboxEdit {
             changes,
             keywords,
         })
+    }
+}
+
+impl MailboxEdit {
+    // Every so often the workers look whether change log and outline need care.
+    fn note_upkeep(&self, tx: &mut Transaction) {
+        let (account, mailbox) = (self.account, self.mailbox);
+        let passes = |commits| self.modseq.0 / commits != self.before.highest_modseq.0 / commits;
+        if passes(CHANGE_LOG_CHECK_COMMITS) {
+            tx.set(Work::Trim { account, mailbox }.key(), Bytes::new());
+        }
+        let has_grown =
+            self.counters.uid_next / OUTLINE_CHECK_MESSAGES != self.before.uid_next / OUTLINE_CHECK_MESSAGES;
+        if self.counters.messages >= OUTLINE_MESSAGES && (has_grown || passes(OUTLINE_CHECK_COMMITS)) {
+            tx.set(Work::Outline { account, mailbox }.key(), Bytes::new());
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::edit::{Gone, MailboxEdit, note_purge};
 use super::pick::Pick;
 use super::snapshot::Snapshot;
 use super::stored::StoredMessage;
-use super::{MailStore, view};
+use super::{MailStore, load};
 use crate::Result;
 use crate::kv::Transaction;
 use crate::limits::{BATCH_MESSAGES, BATCH_OCTETS};
@@ -19,7 +19,7 @@ impl MailStore {
         mailbox: MailboxId,
         uids: Option<&UidSet>,
     ) -> Result<UidSet> {
-        let counters = view::read_counters(&mut self.inner.db.begin(), account, mailbox).await?;
+        let counters = load::read_counters(&mut self.inner.db.begin(), account, mailbox).await?;
         if counters.deleted == 0 {
             return Ok(UidSet::new());
         }

@@ -4,7 +4,7 @@ use super::edit::MailboxEdit;
 use super::flag_table::StoredFlags;
 use super::pick::Pick;
 use super::stored::StoredMessage;
-use super::{MailStore, view};
+use super::{MailStore, load};
 use crate::Result;
 use crate::kv::Transaction;
 use crate::limits::BATCH_MESSAGES;
@@ -85,7 +85,7 @@ impl MailStore {
         change: &FlagChange,
         unchanged_since: Option<ModSeq>,
     ) -> Result<Stored> {
-        let counters = view::read_counters(&mut self.inner.db.begin(), account, mailbox).await?;
+        let counters = load::read_counters(&mut self.inner.db.begin(), account, mailbox).await?;
         let mut pick = Some(Pick::new(account, mailbox, uids, counters.uid_next - 1));
         let mut stored = Stored::default();
         while let Some(next) = pick {

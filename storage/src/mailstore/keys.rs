@@ -134,6 +134,24 @@ pub(super) fn all_of_account(space: u8, account: AccountId) -> KeyRange {
     KeyRange::prefix(&of_account(space, account).finish())
 }
 
+/// How far the outline reaches.
+pub(super) fn outline_head(account: AccountId, mailbox: MailboxId) -> Bytes {
+    of_mailbox(subspace::OUTLINE, account, mailbox).u8(0).finish()
+}
+
+pub(super) fn outline_part(account: AccountId, mailbox: MailboxId, part: u32) -> Bytes {
+    of_mailbox(subspace::OUTLINE, account, mailbox).u8(1).u32(part).finish()
+}
+
+pub(super) fn outline_parts(account: AccountId, mailbox: MailboxId) -> KeyRange {
+    KeyRange::prefix(&of_mailbox(subspace::OUTLINE, account, mailbox).u8(1).finish())
+}
+
+/// The number of the part that a key of [`outline_parts`] ends in.
+pub(super) fn outline_part_of(key: &[u8]) -> Result<u32> {
+    key.last_chunk::<4>().map(|octets| u32::from_be_bytes(*octets)).ok_or_else(super::varint::corrupt)
+}
+
 pub(super) fn change(account: AccountId, mailbox: MailboxId, modseq: ModSeq, part: u16) -> Bytes {
     let [high, low] = part.to_be_bytes();
     of_mailbox(subspace::CHANGE, account, mailbox).u64(modseq.0).u8(high).u8(low).finish()
@@ -176,6 +194,8 @@ pub(super) enum Work {
     Block { account: AccountId, mailbox: MailboxId },
     /// The change log has grown long.
     Trim { account: AccountId, mailbox: MailboxId },
+    /// The outline has fallen behind.
+    Outline { account: AccountId, mailbox: MailboxId },
 }
 
 const PURGE: u8 = 1;
@@ -183,6 +203,7 @@ const DRAIN: u8 = 2;
 const ERASE: u8 = 3;
 const BLOCK: u8 = 4;
 const TRIM: u8 = 5;
+const OUTLINE: u8 = 6;
 
 impl Work {
     pub(super) fn key(self) -> Bytes {
@@ -196,6 +217,7 @@ impl Work {
             Self::Erase { account } => key_of(ERASE, account).finish(),
             Self::Block { account, mailbox } => of(BLOCK, account, mailbox),
             Self::Trim { account, mailbox } => of(TRIM, account, mailbox),
+            Self::Outline { account, mailbox } => of(OUTLINE, account, mailbox),
         }
     }
 
@@ -222,6 +244,7 @@ impl Work {
             DRAIN => Ok(Self::Drain { account, mailbox }),
             BLOCK => Ok(Self::Block { account, mailbox }),
             TRIM => Ok(Self::Trim { account, mailbox }),
+            OUTLINE => Ok(Self::Outline { account, mailbox }),
             _ => Err(super::varint::corrupt()),
         }
     }

@@ -1,15 +1,17 @@
 //! Mailboxes and messages over the transaction interface (design §3). Knows nothing of IMAP's or
 //! POP3's syntax; keeps their numbers true (UIDs, MODSEQ, UIDVALIDITY).
 //!
-//! Reading order: `name`, `counters`, `flag_table`, `message` (words); `snapshot` and `differences` (a
-//! mailbox in memory); `keys`, `varint`, `stored`, `change_log` (a mailbox in the store); `edit` (what every
-//! commit has in common), `locks`, `block`, `pick`; `view`, `views` (live snapshots); `store` (the handle)
-//! with `mailboxes`, `deliver`, `append`, `flags`, `expunge`, `transfer`, `read` (what callers ask for);
-//! `workers` (what is done later).
+//! Reading order: `name`, `counters`, `flag_table`, `message` (words); `chunk`, `snapshot`, `advance` and
+//! `differences` (a mailbox in memory); `keys`, `varint`, `stored`, `change_log`, `outline` (a mailbox in the store);
+//! `edit` (what every commit has in common), `locks`, `block`, `pick`; `load`, `view`, `views` (live snapshots);
+//! `store` (the handle) with `mailboxes`, `deliver`, `append`, `flags`, `expunge`, `transfer`, `read` (what callers
+//! ask for); `workers` and `outlining` (what is done later).
 
+mod advance;
 mod append;
 mod block;
 mod change_log;
+mod chunk;
 mod counters;
 mod deliver;
 mod differences;
@@ -18,10 +20,13 @@ mod expunge;
 mod flag_table;
 mod flags;
 mod keys;
+mod load;
 mod locks;
 mod mailboxes;
 mod message;
 mod name;
+mod outline;
+mod outlining;
 mod pick;
 mod read;
 mod snapshot;

@@ -2,16 +2,16 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::change_log;
 use super::keys;
+use super::load::{read_counters, read_keywords, read_low_water};
 use super::stored::{ExpungedMessage, StoredMessage, decode_summary};
-use super::view::{read_counters, read_keywords, read_low_water};
 use super::{MailStore, MessageRecord};
-use crate::bodies::Reader;
+use crate::bodies::{Reader, in_one_piece};
 use crate::kv::key::subspace;
 use crate::kv::{RangeOptions, Transaction};
 use crate::limits::{LISTING_STEP_OCTETS, LISTING_STEP_RECORDS};
@@ -233,14 +233,6 @@ impl MessageReader {
 
     /// The octets of the range as far as the message has them, in one piece: for ranges known to be small.
     pub async fn read_all(&self, range: Range<u64>) -> Result<Bytes> {
-        let mut chunks = self.read(range);
-        let Some(first) = chunks.try_next().await? else { return Ok(Bytes::new()) };
-        let Some(second) = chunks.try_next().await? else { return Ok(first) };
-        let mut octets = BytesMut::from(&first[..]);
-        octets.extend_from_slice(&second);
-        while let Some(chunk) = chunks.try_next().await? {
-            octets.extend_from_slice(&chunk);
-        }
-        Ok(octets.freeze())
+        in_one_piece(self.read(range)).await
     }
 }

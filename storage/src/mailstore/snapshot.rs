@@ -4,120 +4,9 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use super::chunk::{Chunk, ChunkWriter};
 use super::flag_table::{FlagTable, FlagsId, KeywordTable};
-use crate::limits::SNAPSHOT_CHUNK_MESSAGES;
 use crate::types::{Flags, Keyword, ModSeq, SystemFlag, Uid, UidSet};
-
-/// Chunks smaller than this are joined with a neighbour when they are met.
-const SMALL_CHUNK_MESSAGES: usize = SNAPSHOT_CHUNK_MESSAGES / 4;
-
-/// Some messages in order of UID, as columns of equal length. Never empty inside a snapshot.
-#[derive(Debug, Default)]
-pub(super) struct Chunk {
-    pub(super) uids: Vec<u32>,
-    pub(super) modseqs: Vec<u64>,
-    pub(super) flags: Vec<FlagsId>,
-    pub(super) highest_modseq: u64,
-    unseen: u32,
-    deleted: u32,
-}
-
-impl Chunk {
-    pub(super) fn len(&self) -> usize {
-        self.uids.len()
-    }
-
-    pub(super) fn last_uid(&self) -> u32 {
-        self.uids.last().copied().unwrap_or(0)
-    }
-
-    fn push(&mut self, uid: u32, modseq: u64, flags: FlagsId) {
-        self.uids.push(uid);
-        self.modseqs.push(modseq);
-        self.flags.push(flags);
-    }
-
-    fn seal(mut self, table: &FlagTable) -> Arc<Self> {
-        self.uids.shrink_to_fit();
-        self.modseqs.shrink_to_fit();
-        self.flags.shrink_to_fit();
-        self.highest_modseq = self.modseqs.iter().copied().max().unwrap_or(0);
-        self.unseen = self.count(table, |flags| !flags.contains(SystemFlag::Seen));
-        self.deleted = self.count(table, |flags| flags.contains(SystemFlag::Deleted));
-        Arc::new(self)
-    }
-
-    fn count(&self, table: &FlagTable, wanted: impl Fn(&Flags) -> bool) -> u32 {
-        // Runs of equal flags are the rule: look a set up once per run.
-        let (mut last, mut counts, mut count) = (None, false, 0);
-        for id in &self.flags {
-            if last != Some(*id) {
-                (last, counts) = (Some(*id), wanted(table.set(*id)));
-            }
-            count += u32::from(counts);
-        }
-        count
-    }
-}
-
-/// Collects chunks in order of UID.
-pub(super) struct ChunkWriter<'a> {
-    table: &'a FlagTable,
-    chunks: Vec<Arc<Chunk>>,
-    open: Chunk,
-}
-
-impl<'a> ChunkWriter<'a> {
-    pub(super) fn new(table: &'a FlagTable, chunks: usize) -> Self {
-        Self { table, chunks: Vec::with_capacity(chunks), open: Chunk::default() }
-    }
-
-    pub(super) fn push(&mut self, uid: u32, modseq: u64, flags: FlagsId) {
-        self.open.push(uid, modseq, flags);
-        if self.open.len() >= SNAPSHOT_CHUNK_MESSAGES {
-            self.seal();
-        }
-    }
-
-    /// Takes a chunk over as it is, or its messages where that joins two small ones.
-    pub(super) fn share(&mut self, chunk: &Arc<Chunk>) {
-        if !self.open.uids.is_empty()
-            && self.open.len().min(chunk.len()) < SMALL_CHUNK_MESSAGES
-            && self.open.len() + chunk.len() <= SNAPSHOT_CHUNK_MESSAGES
-        {
-            return self.copy(chunk);
-        }
-        self.seal();
-        self.chunks.push(Arc::clone(chunk));
-    }
-
-    // Takes a chunk's messages over; they must fit.
-    fn copy(&mut self, chunk: &Chunk) {
-        self.open.uids.extend_from_slice(&chunk.uids);
-        self.open.modseqs.extend_from_slice(&chunk.modseqs);
-        self.open.flags.extend_from_slice(&chunk.flags);
-    }
-
-    /// Lets what is pushed next join the last chunk, if that has room.
-    fn reopen(&mut self) {
-        if self.open.uids.is_empty()
-            && let Some(chunk) = self.chunks.pop_if(|chunk| chunk.len() < SNAPSHOT_CHUNK_MESSAGES)
-        {
-            self.copy(&chunk);
-        }
-    }
-
-    fn seal(&mut self) {
-        if !self.open.uids.is_empty() {
-            self.chunks.push(std::mem::take(&mut self.open).seal(self.table));
-        }
-    }
-
-    pub(super) fn finish(mut self) -> Vec<Arc<Chunk>> {
-        self.seal();
-        self.chunks
-    }
-}
 
 /// What befell the messages of a run of UIDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +101,7 @@ impl Snapshot {
         let mut writer = ChunkWriter::new(&advance.table, self.chunks.len() + 1);
         let mut edits = &advance.edits[..];
         for chunk in &self.chunks {
-            let past = edits.iter().take_while(|edit| edit.last < chunk.uids[0]).count();
+            let past = edits.iter().take_while(|edit| edit.last < chunk.columns.uids[0]).count();
             edits = &edits[past..];
             if edits.first().is_none_or(|edit| edit.first > chunk.last_uid()) {
                 writer.share(chunk);
@@ -286,7 +175,7 @@ impl Snapshot {
     }
 
     fn message(&self, chunk: usize, at: usize) -> Message<'_> {
-        let columns = &self.chunks[chunk];
+        let columns = &self.chunks[chunk].columns;
         Message {
             sequence: self.starts[chunk] + at as u32 + 1,
             uid: Uid::new(columns.uids[at]).expect("no message has UID 0"),
@@ -312,7 +201,10 @@ impl Snapshot {
     // Where the first message with at least this UID stands; behind the last chunk if there is none.
     fn position_from_uid(&self, uid: u32) -> (usize, usize) {
         let chunk = self.chunks.partition_point(|chunk| chunk.last_uid() < uid);
-        let at = self.chunks.get(chunk).map_or(0, |chunk| chunk.uids.partition_point(|known| *known < uid));
+        let at = self
+            .chunks
+            .get(chunk)
+            .map_or(0, |chunk| chunk.columns.uids.partition_point(|known| *known < uid));
         (chunk, at)
     }
 
@@ -334,7 +226,7 @@ impl Snapshot {
     /// The message with this UID.
     pub fn by_uid(&self, uid: Uid) -> Option<Message<'_>> {
         let (chunk, at) = self.position_from_uid(uid.get());
-        let known = *self.chunks.get(chunk)?.uids.get(at)?;
+        let known = *self.chunks.get(chunk)?.columns.uids.get(at)?;
         (known == uid.get()).then(|| self.message(chunk, at))
     }
 
@@ -372,15 +264,16 @@ impl Snapshot {
 
 // Writes a chunk's messages as `edits` leave them; edits beyond the chunk are left for the next one.
 fn edit_chunk(chunk: &Chunk, mut edits: &[Edit], writer: &mut ChunkWriter<'_>) {
+    let columns = &chunk.columns;
     for at in 0..chunk.len() {
-        let uid = chunk.uids[at];
+        let uid = columns.uids[at];
         while edits.first().is_some_and(|edit| edit.last < uid) {
             edits = &edits[1..];
         }
         match edits.first().filter(|edit| edit.first <= uid) {
             Some(Edit { flags: Some(flags), modseq, .. }) => writer.push(uid, *modseq, *flags),
             Some(Edit { flags: None, .. }) => {}
-            None => writer.push(uid, chunk.modseqs[at], chunk.flags[at]),
+            None => writer.push(uid, columns.modseqs[at], columns.flags[at]),
         }
     }
 }

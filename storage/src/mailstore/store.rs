@@ -12,7 +12,7 @@ use super::locks::Locks;
 use super::stored::AccountRecord;
 use super::view::View;
 use super::views::Views;
-use super::{Counters, Limits, Usage, keys, view};
+use super::{Counters, Limits, Usage, keys, load};
 use crate::bodies::Bodies;
 use crate::kv::database::Body;
 use crate::kv::record::Record;
@@ -97,7 +97,7 @@ impl MailStore {
 
     /// The mailbox's counters (STATUS, RFC 9051 §6.3.11), in one read.
     pub async fn status(&self, account: AccountId, mailbox: MailboxId) -> Result<Counters> {
-        view::read_counters(&mut self.inner.db.begin(), account, mailbox).await
+        load::read_counters(&mut self.inner.db.begin(), account, mailbox).await
     }
 
     /// What the account stores.

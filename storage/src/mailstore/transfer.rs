@@ -9,7 +9,7 @@ use super::flag_table::{KeywordTable, StoredFlags};
 use super::pick::{Pick, read_summaries};
 use super::store::Room;
 use super::stored::StoredMessage;
-use super::{Limits, MailStore, view};
+use super::{Limits, MailStore, load};
 use crate::bodies::Owner;
 use crate::kv::Transaction;
 use crate::limits::{ATOMIC_MESSAGES, ATOMIC_OCTETS, BATCH_OCTETS, TRANSFER_STEP_MESSAGES};
@@ -55,7 +55,7 @@ impl Load {
             rest = messages.last().map(|(uid, _)| pick.after(*uid));
         }
         let tagged = messages.iter().any(|(_, message)| !message.flags.keywords.is_empty());
-        let keywords = if tagged { Some(view::read_keywords(tx, account, mailbox).await?) } else { None };
+        let keywords = if tagged { Some(load::read_keywords(tx, account, mailbox).await?) } else { None };
         Ok((Self { messages, summaries, keywords }, rest))
     }
 

@@ -1,5 +1,5 @@
 //! What is done behind the callers' backs: expunged messages are let go when their time is over, deleted
-//! mailboxes and accounts are emptied, change logs and outbox trimmed, abandoned blocks cleared. All in
+//! mailboxes and accounts are emptied, change logs and outbox trimmed, outlines renewed, abandoned blocks cleared. All in
 //! bounded transactions; a worker that dies leaves nothing that the next one does not find.
 
 use tokio_util::sync::CancellationToken;
@@ -86,6 +86,7 @@ impl MailStore {
                 Ok(false)
             }
             Work::Trim { account, mailbox } => self.trim_changes(work, (account, mailbox)).await,
+            Work::Outline { account, mailbox } => self.renew_outline(work, (account, mailbox)).await,
         }
     }
 
@@ -161,8 +162,10 @@ impl MailStore {
         (account, mailbox): (AccountId, MailboxId),
         now: Timestamp,
     ) -> Result<bool> {
-        // Nobody reads its changes any more, and none are added.
-        self.inner.db.clear_in_steps(keys::all_of_mailbox(subspace::CHANGE, account, mailbox)).await?;
+        // Nobody reads them any more, and none are added.
+        for space in [subspace::CHANGE, subspace::OUTLINE] {
+            self.inner.db.clear_in_steps(keys::all_of_mailbox(space, account, mailbox)).await?;
+        }
         loop {
             let drain = async |tx: &mut Transaction| {
                 let messages = keys::all_of_mailbox(subspace::MESSAGE, account, mailbox);
@@ -191,7 +194,7 @@ impl MailStore {
         for space in [subspace::MESSAGE, subspace::EXPUNGED] {
             while !self.erase_some(space, account).await? {}
         }
-        for space in [subspace::SUMMARY, subspace::CHANGE] {
+        for space in [subspace::SUMMARY, subspace::CHANGE, subspace::OUTLINE] {
             self.inner.db.clear_in_steps(keys::all_of_account(space, account)).await?;
         }
         let end = async |tx: &mut Transaction| {

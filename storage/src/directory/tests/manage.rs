@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fixture::*;
-use crate::directory::{DkimAlgorithm, DkimKey, Domain};
+use crate::directory::{DkimAlgorithm, DkimKey, Domain, key};
 use crate::kv::record::Record;
+use crate::kv::{Database, Local, LocalConfig, RangeOptions, Transaction};
 use crate::types::{Secret, Timestamp};
 use crate::{Error, Result};
 
@@ -68,6 +69,33 @@ async fn ids_are_never_used_again() {
     assert_eq!(directory.deleted_accounts(None, 10).await.expect("lists").len(), 1);
     directory.forget_deleted_domain(domain.id).await.expect("forgets");
     assert!(directory.deleted_domains().await.expect("lists").is_empty());
+}
+
+#[tokio::test]
+async fn a_domain_goes_however_many_aliases_it_has() {
+    const MANY: usize = crate::limits::CLEAR_RANGE_KEYS + 1;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let local = LocalConfig { path: folder.path().into(), ..LocalConfig::default() };
+    let database = Database::new(Local::open(local).await.expect("opens"));
+    let directory = Directory::open(database.clone()).await.expect("opens");
+    let domain = directory.create_domain(NewDomain::named(name("a.example"))).await.expect("made");
+    alias(&directory, "sales@a.example", &["x@else.example"]).await;
+    let one = key::address(domain.id, "sales");
+    let fill = async |tx: &mut Transaction| {
+        let value = tx.get(&one).await?.expect("was made");
+        (0..MANY)
+            .for_each(|number| tx.set(key::address(domain.id, &format!("sales{number}")), value.clone()));
+        Ok(())
+    };
+    database.run(fill).await.expect("fills");
+    assert_eq!(recipients(&directory, "sales7@a.example").await, ">x@else.example");
+    directory.delete_domain(&name("a.example")).await.expect("deleted");
+    assert_eq!(recipients(&directory, "sales8@a.example").await, "not local");
+    let left =
+        database.begin().range(key::addresses(domain.id, None), RangeOptions::default()).collect().await;
+    assert_eq!(left.expect("reads").len(), 0);
+    drop(directory);
+    database.close().await;
 }
 
 #[tokio::test]

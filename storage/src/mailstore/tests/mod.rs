@@ -4,6 +4,7 @@ mod commands;
 mod concurrency;
 mod mailboxes;
 mod model;
+mod outlines;
 mod work;
 
 use std::time::Duration;
@@ -104,12 +105,33 @@ impl House {
             let view = self.store.open(ACCOUNT, mailbox.id).await.expect("opens").snapshot();
             let fresh = self.other_node().open(ACCOUNT, mailbox.id).await.expect("opens").snapshot();
             assert_eq!(flat(&view), flat(&fresh));
+            if let Some(outlined) = self.outlined(mailbox.id).await {
+                assert_eq!(flat(&outlined), flat(&view));
+                assert_eq!(
+                    (outlined.uid_next, outlined.highest_modseq),
+                    (view.uid_next, view.highest_modseq)
+                );
+            }
             assert_eq!((view.len(), view.unseen()), (counters.messages, counters.unseen));
             assert_eq!((view.uid_next, view.highest_modseq), (fresh.uid_next, fresh.highest_modseq));
             assert_eq!(view.uid_validity, mailbox.uid_validity);
         }
         assert_eq!(self.store.usage(ACCOUNT).await.expect("reads"), usage);
         assert_eq!(self.store.domain_usage(DOMAIN).await.expect("reads"), usage.octets);
+    }
+
+    /// The mailbox as its outline tells it, if it has one.
+    pub(super) async fn outlined(&self, mailbox: MailboxId) -> Option<Snapshot> {
+        let mut tx = self.db.begin();
+        let counters = load::read_counters(&mut tx, ACCOUNT, mailbox).await.expect("exists");
+        load::from_outline(&mut tx, (ACCOUNT, mailbox), counters).await.expect("agrees with the counters")
+    }
+
+    /// Writes the outline, whether it is due or not.
+    pub(super) async fn outline(&self, mailbox: MailboxId) {
+        let head = keys::outline_head(ACCOUNT, mailbox);
+        let known = self.db.begin().get(&head).await.expect("reads");
+        self.store.write_outline((ACCOUNT, mailbox), known).await.expect("writes");
     }
 
     // The counters as its records add up to them.

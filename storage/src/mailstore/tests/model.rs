@@ -23,6 +23,7 @@ enum Command {
     Copy { from: usize, to: usize, first: u32, count: u32 },
     Move { from: usize, to: usize, first: u32, count: u32 },
     Open { mailbox: usize },
+    Outline { mailbox: usize },
     Work,
 }
 
@@ -41,7 +42,8 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(from, to, first, count)| Command::Copy { from, to, first, count }),
         1 => (mailbox.clone(), mailbox.clone(), first, count)
             .prop_map(|(from, to, first, count)| Command::Move { from, to, first, count }),
-        1 => mailbox.prop_map(|mailbox| Command::Open { mailbox }),
+        1 => mailbox.clone().prop_map(|mailbox| Command::Open { mailbox }),
+        2 => mailbox.prop_map(|mailbox| Command::Outline { mailbox }),
         1 => Just(Command::Work),
     ]
 }
@@ -138,6 +140,7 @@ impl Run {
             Command::Open { mailbox } => {
                 self.views.push(self.house.store.open(ACCOUNT, self.ids[mailbox]).await.expect("opens"));
             }
+            Command::Outline { mailbox } => self.house.outline(self.ids[mailbox]).await,
             Command::Work => {
                 let later = Timestamp::now().plus(Duration::from_secs(2 * 86_400));
                 self.house.store.work_once(later).await.expect("works");
