@@ -65,8 +65,12 @@ pub struct Options {
     pub outbound_port: Option<u16>,
     /// Further lines of the section `[smtp]`.
     pub smtp: String,
+    /// Further lines of the section `[imap]`.
+    pub imap: String,
     /// Further lines of the section `[log]`.
     pub log: String,
+    /// What is logged (as `RUST_LOG`); a test's failure shows it, so by default much.
+    pub log_filter: Option<String>,
     /// Further sections of the configuration.
     pub settings: String,
     /// Where the data goes; a temporary folder otherwise.
@@ -79,6 +83,7 @@ pub struct Sterna {
     folder: TempDir,
     certificates: Certificates,
     ports: BTreeMap<Service, u16>,
+    log_filter: String,
     child: Option<Child>,
 }
 
@@ -93,7 +98,8 @@ impl Sterna {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let certificates = certificates::generate(folder.path(), &["localhost", "127.0.0.1", HOST_NAME]);
         let ports = SERVICES.into_iter().map(|service| (service, free_port())).collect();
-        let mut server = Self { folder, certificates, ports, child: None };
+        let log_filter = options.log_filter.clone().unwrap_or_else(|| "info,sterna=debug".to_owned());
+        let mut server = Self { folder, certificates, ports, log_filter, child: None };
         server.write_configuration(options);
         server.run();
         server.cli(&["domain", "add", DOMAIN]);
@@ -157,7 +163,7 @@ impl Sterna {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let errors = log.try_clone().expect("a log");
         let mut command = self.command(&["serve"]);
-        command.env("RUST_LOG", "info,sterna=debug").stdin(Stdio::null()).stdout(log).stderr(errors);
+        command.env("RUST_LOG", &self.log_filter).stdin(Stdio::null()).stdout(log).stderr(errors);
         self.child = Some(command.spawn().expect("the binary runs"));
         wait_for("the server", || {
             let child = self.child.as_mut().expect("just started");
@@ -214,6 +220,7 @@ impl Sterna {
         text += &listen("lmtp", Service::Lmtp);
         text += &format!("{}[imap]\n", options.smtp);
         text += &(listen("imap", Service::Imap) + &listen("imaps", Service::Imaps));
+        text += &options.imap;
         text += "[pop3]\n";
         text += &(listen("pop3", Service::Pop3) + &listen("pop3s", Service::Pop3s));
         text += &format!("[http]\n{}", listen("listen", Service::Http));

@@ -1,0 +1,20 @@
+//! The measurements, in groups that are asked for by name.
+
+mod append;
+mod cold;
+mod deliver;
+mod disk;
+mod fetch;
+mod fill;
+mod groups;
+mod idle;
+mod memory;
+mod million;
+mod search;
+mod smtp;
+mod stage;
+mod store;
+mod written;
+
+pub(crate) use groups::{GROUPS, measure_all};
+pub(crate) use stage::Stage;
