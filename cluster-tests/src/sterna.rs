@@ -75,6 +75,8 @@ pub struct Options {
     pub settings: String,
     /// Where the data goes; a temporary folder otherwise.
     pub data: Option<PathBuf>,
+    /// Further variables of the server's environment.
+    pub environment: Vec<(&'static str, &'static str)>,
 }
 
 /// A running server; it is killed when dropped. If the test failed, its log is shown.
@@ -84,6 +86,7 @@ pub struct Sterna {
     certificates: Certificates,
     ports: BTreeMap<Service, u16>,
     log_filter: String,
+    environment: Vec<(&'static str, &'static str)>,
     child: Option<Child>,
 }
 
@@ -99,7 +102,8 @@ impl Sterna {
         let certificates = certificates::generate(folder.path(), &["localhost", "127.0.0.1", HOST_NAME]);
         let ports = SERVICES.into_iter().map(|service| (service, free_port())).collect();
         let log_filter = options.log_filter.clone().unwrap_or_else(|| "info,sterna=debug".to_owned());
-        let mut server = Self { folder, certificates, ports, log_filter, child: None };
+        let environment = options.environment.clone();
+        let mut server = Self { folder, certificates, ports, log_filter, environment, child: None };
         server.write_configuration(options);
         server.run();
         server.cli(&["domain", "add", DOMAIN]);
@@ -163,7 +167,8 @@ impl Sterna {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let errors = log.try_clone().expect("a log");
         let mut command = self.command(&["serve"]);
-        command.env("RUST_LOG", &self.log_filter).stdin(Stdio::null()).stdout(log).stderr(errors);
+        command.env("RUST_LOG", &self.log_filter).envs(self.environment.iter().copied());
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
         self.child = Some(command.spawn().expect("the binary runs"));
         wait_for("the server", || {
             let child = self.child.as_mut().expect("just started");

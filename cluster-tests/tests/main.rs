@@ -11,6 +11,7 @@ mod demo;
 mod dialogues;
 mod disk_full;
 mod first_minutes;
+mod idle_memory;
 mod mail;
 mod outbound;
 mod restart;

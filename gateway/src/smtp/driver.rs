@@ -54,6 +54,8 @@ pub async fn serve<P: Policy>(service: Service, connection: Connection, policy: 
 }
 
 impl<P: Policy> Dialogue<P> {
+    /// What the policy does is boxed: a connection's task is as large as the largest thing it may ever wait
+    /// for, and most connections wait for their client.
     async fn step(&mut self) -> Flow {
         match self.session.handle(&mut self.input, Instant::now()) {
             Step::NeedMore => return self.more().await,
@@ -67,23 +69,25 @@ impl<P: Policy> Dialogue<P> {
                 self.session.memory_granted(granted.ok().map(|()| octets));
             }
             Step::Authenticate(credentials) => {
-                let verdict = self.policy.authenticate(&self.peer, &credentials).await;
+                let verdict = Box::pin(self.policy.authenticate(&self.peer, &credentials)).await;
                 self.session.authenticated(verdict);
             }
             Step::CheckSender(transaction) => {
-                let verdict = self.policy.sender(&self.peer, &transaction).await;
+                let verdict = Box::pin(self.policy.sender(&self.peer, &transaction)).await;
                 self.session.sender_checked(transaction, verdict);
             }
             Step::CheckRecipient(candidate) => {
                 let verdict = match self.session.transaction() {
-                    Some(transaction) => self.policy.recipient(&self.peer, transaction, &candidate).await,
+                    Some(transaction) => {
+                        Box::pin(self.policy.recipient(&self.peer, transaction, &candidate)).await
+                    }
                     None => return Flow::End,
                 };
                 self.session.recipient_checked(candidate, verdict);
             }
             Step::Message(incoming) => {
                 let memory = std::mem::replace(&mut self.memory, self.service.budget.empty());
-                let replies = self.policy.message(&self.peer, *incoming, memory).await;
+                let replies = Box::pin(self.policy.message(&self.peer, *incoming, memory)).await;
                 self.session.message_answered(&replies);
             }
         }

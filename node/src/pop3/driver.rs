@@ -123,8 +123,10 @@ impl Driver {
         }
     }
 
-    /// Waits for input; whether some came. At the deadline the session ends without a word (RFC 1939 §3).
+    /// Waits for input, holding no buffer; whether some came. At the deadline the session ends without a word
+    /// (RFC 1939 §3).
     async fn receive(&mut self) -> io::Result<bool> {
+        self.output = BytesMut::new();
         let drain = self.runtime.drain.clone();
         let read = timeout_at(self.deadline, self.connection.read(&mut self.input));
         tokio::select! {
@@ -141,24 +143,26 @@ impl Driver {
         }
     }
 
+    /// What a step does is boxed: a session's task is as large as the largest thing it may ever wait for, and
+    /// most sessions wait for their client.
     async fn take(&mut self, step: Step) -> io::Result<Flow> {
         match step {
             Step::Continue => {}
             Step::Close => return Ok(Flow::Close),
-            Step::StartTls => self.start_tls().await?,
+            Step::StartTls => Box::pin(self.start_tls()).await?,
             Step::LogIn(credentials) => {
                 self.flush().await?;
-                return Ok(self.log_in(&credentials).await);
+                return Ok(Box::pin(self.log_in(&credentials)).await);
             }
             Step::List(mut listing) => {
                 while self.session.list(&mut listing, &mut self.output) {
                     self.flush().await?;
                 }
             }
-            Step::Retrieve(retrieval) => self.retrieve(&retrieval).await?,
+            Step::Retrieve(retrieval) => Box::pin(self.retrieve(&retrieval)).await?,
             Step::Update(messages) => {
                 self.flush().await?;
-                self.update(&messages).await;
+                Box::pin(self.update(&messages)).await;
                 return Ok(Flow::Close);
             }
         }
@@ -266,9 +270,6 @@ impl Driver {
         }
         let patience = self.runtime.idle_timeout;
         self.connection.write(&self.output, patience).await?;
-        if self.output.capacity() > POP3_OUTPUT_OCTETS {
-            self.output = BytesMut::new();
-        }
         self.output.clear();
         Ok(())
     }

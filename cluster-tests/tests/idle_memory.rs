@@ -1,0 +1,84 @@
+//! What a client that waits costs the server, in resident memory of the real binary, and that it comes back.
+
+use std::fs;
+
+use sterna_cluster_tests::host::wait_for;
+use sterna_cluster_tests::sterna::{Options, PASSWORD, Service, Sterna, address};
+use sterna_cluster_tests::wire::Wire;
+
+use crate::mail;
+
+/// Connections of one kind. IMAP lets one source have 500, SMTP and POP3 let it have 100: fewer of those
+/// count in larger steps.
+const IMAP_CLIENTS: usize = 400;
+const OTHER_CLIENTS: usize = 96;
+
+/// Octets for a client in the clear, and under TLS. Promised are 12 KiB and 30 KiB; measured were 5 and 13.
+const PLAIN_OCTETS: usize = 8 << 10;
+const TLS_OCTETS: usize = 18 << 10;
+
+fn server() -> Sterna {
+    let options = Options {
+        // What is freed goes back at once, so that what is resident is what is in use.
+        environment: vec![("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")],
+        settings: "[login]\ntrusted_networks = [\"127.0.0.0/8\"]\n".to_owned(),
+        ..Options::default()
+    };
+    Sterna::start_with(&["ann"], &options)
+}
+
+/// The server's memory that no file stands behind, in octets.
+fn memory(server: &Sterna) -> usize {
+    let path = format!("/proc/{}/smaps_rollup", server.pid());
+    let text = fs::read_to_string(path).expect("the kernel tells");
+    let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("a line");
+    let kib: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib << 10
+}
+
+/// Connects `count` clients, of which each may cost `most` octets, and lets them go.
+#[track_caller]
+fn each_costs_at_most(server: &Sterna, most: usize, count: usize, connect: impl Fn() -> Wire) {
+    // Whatever is made once is made before.
+    let first: Vec<Wire> = (0..4).map(|_| connect()).collect();
+    let before = memory(server);
+    let clients: Vec<Wire> = (0..count).map(|_| connect()).collect();
+    let cost = memory(server).saturating_sub(before) / count;
+    assert!(cost <= most, "{cost} octets each");
+    drop((clients, first));
+    wait_for("the memory to come back", || (memory(server) <= before + count * most / 4).then_some(()));
+}
+
+fn log_in(mut wire: Wire) -> Wire {
+    wire.expect("* OK");
+    mail::command(&mut wire, &format!("LOGIN {} \"{PASSWORD}\"", address("ann")));
+    mail::command(&mut wire, "SELECT INBOX");
+    wire
+}
+
+fn idle(mut wire: Wire) -> Wire {
+    wire.send_line("i IDLE");
+    wire.expect("+ ");
+    wire
+}
+
+#[test]
+fn imap_clients_that_wait() {
+    let server = server();
+    let plain = || log_in(Wire::connect(server.port(Service::Imap)));
+    let tls = || log_in(Wire::connect_tls(server.port(Service::Imaps), server.authority()));
+    each_costs_at_most(&server, PLAIN_OCTETS, IMAP_CLIENTS, plain);
+    each_costs_at_most(&server, PLAIN_OCTETS, IMAP_CLIENTS, || idle(plain()));
+    each_costs_at_most(&server, TLS_OCTETS, IMAP_CLIENTS, || idle(tls()));
+}
+
+#[test]
+fn smtp_and_pop3_clients_that_wait() {
+    let server = server();
+    each_costs_at_most(&server, PLAIN_OCTETS, OTHER_CLIENTS, || mail::greet(&server));
+    each_costs_at_most(&server, PLAIN_OCTETS, OTHER_CLIENTS, || {
+        let mut wire = Wire::connect(server.port(Service::Pop3));
+        wire.expect("+OK");
+        wire
+    });
+}
