@@ -114,6 +114,9 @@ pub const RERUN_WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// Most octets that a node remembers of the directory: some 100,000 accounts and their addresses.
 pub const DIRECTORY_CACHE_OCTETS: u64 = 64 << 20;
+/// Bells by which who waits for an account is told of its changes; each costs some 600 octets. A change
+/// wakes one in so many of those who wait for other accounts.
+pub const DIRECTORY_BELLS: usize = 256;
 /// How often a node looks for directory changes although nothing woke it: a watch is only a hint.
 pub const DIRECTORY_FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a node waits before it reads the directory's change log again after a failure.

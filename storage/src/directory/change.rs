@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::bells::{Bells, Chord};
 use super::cache::Cache;
 use super::key;
 use crate::kv::record::Record;
@@ -68,16 +69,22 @@ pub(super) struct Follower {
     database: Database,
     cache: Cache,
     version: watch::Sender<u64>,
+    bells: Bells,
     seen: [u8; 10],
 }
 
 impl Follower {
     /// From the latest change on; the cache is empty yet.
-    pub(super) async fn start(database: Database, cache: Cache, version: watch::Sender<u64>) -> Result<Self> {
+    pub(super) async fn start(
+        database: Database,
+        cache: Cache,
+        version: watch::Sender<u64>,
+        bells: Bells,
+    ) -> Result<Self> {
         let mut tx = database.begin();
         let seen = latest(&mut tx).await?;
         announce(&version, seen);
-        Ok(Self { database, cache, version, seen })
+        Ok(Self { database, cache, version, bells, seen })
     }
 
     /// Follows until told to stop. A failure to read forgets everything remembered, and is tried
@@ -121,23 +128,33 @@ impl Follower {
             return Ok(watch);
         }
         let start = stamp(tx.get_snapshot(&key::log_start()).await?);
-        if start > self.seen {
+        let touched = if start > self.seen {
             self.cache.forget_all();
+            Chord::full()
         } else {
-            self.apply(&mut tx).await?;
-        }
+            self.apply(&mut tx).await?
+        };
         self.seen = latest;
         announce(&self.version, latest);
+        self.bells.ring(&touched);
         Ok(watch)
     }
 
-    async fn apply(&self, tx: &mut Transaction) -> Result<()> {
+    /// Gives the bells of the accounts that were touched.
+    async fn apply(&self, tx: &mut Transaction) -> Result<Chord> {
+        let mut chord = Chord::default();
         let options = RangeOptions { snapshot: true, ..RangeOptions::default() };
         let mut entries = tx.range(key::log(self.seen), options);
         while let Some((_, value)) = entries.next().await? {
-            self.cache.forget(&Change::decode(&value)?.touched);
+            let touched = Change::decode(&value)?.touched;
+            self.cache.forget(&touched);
+            for one in touched {
+                if let Touched::Account(account) = one {
+                    chord.add(account);
+                }
+            }
         }
-        Ok(())
+        Ok(chord)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::bells::Bells;
 use super::cache::Cache;
 use super::change::{self, Follower, Touched};
 use super::record::Settings;
@@ -14,7 +15,7 @@ use super::{key, record::Page};
 use crate::kv::database::Body;
 use crate::kv::record::Record;
 use crate::kv::{Database, KeyRange, RangeOptions, Transaction};
-use crate::types::OperationId;
+use crate::types::{AccountId, OperationId};
 use crate::{Error, Result, limits};
 
 /// A handle on the directory; cheap to clone. What it remembers is dropped within milliseconds of a
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) database: Database,
     pub(super) cache: Cache,
     version: watch::Sender<u64>,
+    bells: Bells,
     /// Ids taken from the store and not yet given out.
     ids: Mutex<Range<u64>>,
     /// Ends the follower with the last handle.
@@ -38,17 +40,24 @@ impl Directory {
     /// Over the database. Follows the change log in the background until the last handle is dropped.
     pub async fn open(database: Database) -> Result<Self> {
         let cache = Cache::new();
-        let version = watch::Sender::new(0);
+        let (version, bells) = (watch::Sender::new(0), Bells::new());
         let stop = CancellationToken::new();
-        let follower = Follower::start(database.clone(), cache.clone(), version.clone()).await?;
+        let follower = Follower::start(database.clone(), cache.clone(), version.clone(), bells.clone());
+        let follower = follower.await?;
         tokio::spawn(follower.run(stop.clone()));
         let _stop = stop.drop_guard();
-        Ok(Self { shared: Arc::new(Shared { database, cache, version, ids: Mutex::default(), _stop }) })
+        let ids = Mutex::default();
+        Ok(Self { shared: Arc::new(Shared { database, cache, version, bells, ids, _stop }) })
     }
 
     /// The version of the latest change that this node has taken in; changes when there is a newer one.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.shared.version.subscribe()
+    }
+
+    /// Tells that the account may have changed; other accounts' changes are seldom told.
+    pub fn subscribe_to(&self, account: AccountId) -> watch::Receiver<()> {
+        self.shared.bells.listen(account)
     }
 
     /// The version of the latest change that this node has taken in.

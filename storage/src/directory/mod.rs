@@ -1,11 +1,12 @@
 //! The directory: which domains, accounts and aliases exist, and where mail to an address goes.
 //!
 //! Reading order: [`record`] (what there is), `key` (where it is kept), `stored` (how it is written),
-//! `change` (the change log and who follows it), `cache` (what a node remembers of it), [`Directory`]
-//! with its `domain`, `account` and `alias` operations, and `resolve` (from an address to recipients).
+//! `change` (the change log and who follows it), `cache` (what a node remembers of it), `bells` (who
+//! waits for a change), [`Directory`] with its `domain`, `account` and `alias` operations, and `resolve` (from an address to recipients).
 
 mod account;
 mod alias;
+mod bells;
 mod cache;
 mod change;
 mod domain;

@@ -17,7 +17,7 @@ impl Link {
         let deadline = Instant::now() + Duration::from_secs(self.context.config.idle_timeout_s);
         let mut mailbox = self.open_mailbox();
         let mut changes = self.changes();
-        let mut accounts = self.context.directory.subscribe();
+        let mut account = self.context.directory.subscribe_to(self.session.account().id);
         loop {
             self.check_account().await?;
             if let Some(line) = self.line_at_hand()? {
@@ -36,7 +36,7 @@ impl Link {
             tokio::select! {
                 filled = self.fill(deadline, between) => filled?,
                 () = changed(&mut changes) => {}
-                _ = accounts.changed() => {}
+                _ = account.changed() => {}
             }
         }
     }

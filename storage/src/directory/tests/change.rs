@@ -32,6 +32,26 @@ async fn another_node_forgets_what_changed() {
 }
 
 #[tokio::test]
+async fn who_waits_for_an_account_is_told_of_its_changes_and_not_of_a_neighbours() {
+    let (here, database) = empty().await;
+    here.create_domain(NewDomain::named(name("a.example"))).await.expect("made");
+    let ann = account(&here, "ann@a.example").await;
+    let bob = account(&here, "bob@a.example").await;
+    let there = Directory::open(database).await.expect("opens");
+    let (mut of_ann, of_bob) = (there.subscribe_to(ann.id), there.subscribe_to(bob.id));
+    let disable = |account: &mut Account| {
+        account.enabled = false;
+        Ok(())
+    };
+    here.update_account(ann.id, disable).await.expect("updated");
+    let told = tokio::time::timeout(Duration::from_secs(10), of_ann.changed()).await;
+    told.expect("told in time").expect("open");
+    let seen = there.account(ann.id).await.expect("reads").expect("there");
+    assert!(!seen.enabled, "what is read then is what it was told of");
+    assert!(!of_bob.has_changed().expect("open"));
+}
+
+#[tokio::test]
 async fn a_change_is_in_force_here_when_the_call_returns() {
     let directory = two_domains().await;
     for round in 0..50 {
