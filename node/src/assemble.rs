@@ -9,6 +9,7 @@ use sterna_gateway::login::Authenticator;
 use sterna_gateway::net::{ByteBudget, CertificateFiles, Drain, Tls};
 use sterna_storage::bodies::{Bodies, BodiesConfig};
 use sterna_storage::directory::Directory;
+use sterna_storage::folder;
 use sterna_storage::kv::{Database, Local, LocalConfig};
 use sterna_storage::mailstore::{MailStore, MailStoreConfig};
 use sterna_storage::queue::{Queue, QueueConfig};
@@ -162,8 +163,13 @@ impl Workers {
 /// Only the server's own user may look into a folder that is made here.
 fn make_folder(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("making the data folder {}", path.display()))
+    let make = || {
+        folder::make(folder::above(path))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        // Nothing in it is durable before its own name is.
+        folder::make(path)
+    };
+    make().with_context(|| format!("making the data folder {}", path.display()))
 }
 
 /// The configured certificates, or self-signed ones that are made once.

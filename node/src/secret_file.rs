@@ -7,6 +7,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sterna_storage::folder;
 use sterna_storage::types::Secret;
 use zeroize::Zeroizing;
 
@@ -21,8 +22,7 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&partial, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    folder::sync(folder::above(path))
 }
 
 /// Reads the cluster key, base64 of 32 octets; makes one if there is none. Whoever loses it loses all
@@ -34,7 +34,11 @@ pub fn cluster_key(path: &Path) -> io::Result<Secret<[u8; 32]>> {
             create(path, text.as_bytes())?;
             text
         }
-        read => read?,
+        read => {
+            // Whoever made it may have been killed before its name was on the disk.
+            folder::sync(folder::above(path))?;
+            read?
+        }
     };
     let text = Zeroizing::new(text);
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "not a cluster key: base64 of 32 octets");

@@ -4,6 +4,7 @@
 pub mod bodies;
 pub mod directory;
 mod error;
+pub mod folder;
 pub mod kv;
 pub mod limits;
 pub mod log;

@@ -3,7 +3,7 @@
 //! Reading order: `store` (the handle) and `config`, `stage` and `upload` (how a body comes in), `read` and
 //! `read_many` with `cache` (how it goes out), `pack`, `collect` and `rewrite` with `workers` and `lease` (what happens to it
 //! meanwhile), `verify` and `recover`; beneath them `crypt` and `domains` (keys), `frame` (how octets
-//! are sealed), `record`, `segment` and `keys` (stored forms), `objects` (the object store).
+//! are sealed), `record`, `segment` and `keys` (stored forms), `objects` (the object store) and `local_folder` (one that is a folder).
 
 mod cache;
 mod collect;
@@ -13,6 +13,7 @@ mod domains;
 mod frame;
 mod keys;
 mod lease;
+mod local_folder;
 mod objects;
 mod pack;
 mod read;

@@ -2,14 +2,12 @@
 //! by what the caller can do. Correctness rests on no conditional request: names are unique.
 
 use std::ops::Range;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use parking_lot::Mutex;
@@ -18,7 +16,6 @@ use tokio::time::Instant;
 use super::record::SegmentId;
 use crate::kv::key::subspace;
 use crate::kv::{KeyRange, KeyReader, KeyWriter};
-use crate::limits::UPLOAD_TIDIED;
 use crate::types::{BodyId, DomainId};
 use crate::{Error, Result};
 
@@ -231,42 +228,6 @@ fn sorted(error: object_store::Error) -> Error {
 
 fn cut_short(name: ObjectName) -> Error {
     Error::Corrupt(format!("object {} is cut short", name.path()).into())
-}
-
-/// A local folder as object store. An object and the folder that names it are on disk when a write returns.
-pub(super) async fn local_folder(path: &FilePath) -> Result<Arc<dyn ObjectStore>> {
-    let path = path.to_owned();
-    let made = tokio::task::spawn_blocking(move || {
-        // Made and synced here, so that no later write depends on a folder that a power loss takes away.
-        for folder in ObjectName::FOLDERS {
-            std::fs::create_dir_all(path.join(folder))?;
-            sweep(&path.join(folder))?;
-        }
-        std::fs::File::open(&path)?.sync_all()?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            std::fs::File::open(parent)?.sync_all()?;
-        }
-        let store = LocalFileSystem::new_with_prefix(&path).map_err(std::io::Error::other)?;
-        Ok::<_, std::io::Error>(store.with_fsync(true))
-    });
-    let store = made.await.map_err(|error| Error::Unavailable(error.to_string().into()))?;
-    Ok(Arc::new(store?))
-}
-
-/// Removes what writes left behind that a crash cut off: files that the store gives a name of their own (`…#1`) until
-/// they are whole, and does not list. Those younger than a day may be another process's.
-fn sweep(folder: &FilePath) -> std::io::Result<()> {
-    for file in std::fs::read_dir(folder)? {
-        let file = file?;
-        let name = file.file_name();
-        let suffix = name.to_str().and_then(|name| name.split_once('#')).map(|(_, suffix)| suffix);
-        if suffix.is_some_and(|suffix| suffix.bytes().all(|octet| octet.is_ascii_digit()))
-            && file.metadata()?.modified()?.elapsed().is_ok_and(|age| age > UPLOAD_TIDIED)
-        {
-            std::fs::remove_file(file.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

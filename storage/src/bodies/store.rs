@@ -13,7 +13,8 @@ use super::collect;
 use super::config::BodiesConfig;
 use super::domains::DomainKeys;
 use super::keys;
-use super::objects::{self, Objects};
+use super::local_folder;
+use super::objects::Objects;
 use super::record::Owner;
 use super::stage::{Staged, Writer};
 use crate::kv::{Database, Transaction};
@@ -67,7 +68,7 @@ impl Bodies {
 
     /// A local folder as object store. What it has written is on disk: the file and the folder that names it.
     pub async fn local_folder(path: impl AsRef<Path>) -> Result<Arc<dyn ObjectStore>> {
-        objects::local_folder(path.as_ref()).await
+        local_folder::open(path.as_ref()).await
     }
 
     /// Begins a body, to be sealed under the domain's key.

@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::folder;
+
 /// A folder tree.
 pub trait FileSystem: Send + Sync + 'static {
     /// Opens a file for reading and writing, made anew (it must not exist) or as it is.
@@ -15,7 +17,7 @@ pub trait FileSystem: Send + Sync + 'static {
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Makes a folder and those above it.
+    /// Makes a folder and those above it, durably.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// Makes the folder's list of names durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
@@ -57,14 +59,11 @@ impl FileSystem for RealFiles {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)?;
-        path.parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .map_or(Ok(()), |above| self.sync_folder(above))
+        folder::make(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        fs::File::open(path)?.sync_all()
+        folder::sync(path)
     }
 }
 

@@ -165,9 +165,10 @@ impl Log {
         self.segments.read().list.iter().map(info).collect()
     }
 
-    /// Purges entries up to `index` as far as whole files go. Files of `keep` (by first index) stay for
-    /// what points into them, until a later call no longer names them.
-    pub fn purge(&self, index: u64, keep: &BTreeSet<u64>) -> Result<()> {
+    /// Purges entries up to `index` as far as whole files go. Of their files those of `may_go` (by first index)
+    /// are removed; the others stay for what points into them, until a later call names them. A file that the
+    /// caller has not looked at, because it was not finished then, is never among them.
+    pub fn purge(&self, index: u64, may_go: &BTreeSet<u64>) -> Result<()> {
         let removed = {
             let mut segments = self.segments.write();
             let followers: Vec<u64> = segments.list.iter().skip(1).map(|next| next.first_index).collect();
@@ -177,7 +178,7 @@ impl Log {
                 if segment.is_retained {
                     segment.offsets = Vec::new();
                 }
-                if segment.is_retained && !keep.contains(&segment.first_index) {
+                if segment.is_retained && may_go.contains(&segment.first_index) {
                     removed.push(segment.first_index);
                 }
             }

@@ -19,7 +19,7 @@ use crate::kv::engine::{Chunk, ChunkLimit, Commit, Committed, Engine, Mutation, 
 use crate::kv::range::KeyRange;
 use crate::kv::watches::Watches;
 use crate::log::{self, Log};
-use crate::{Error, Result, limits};
+use crate::{Error, Result, folder, limits};
 
 /// How the engine is kept.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ impl Local {
 
     /// As [`Local::open`], with another log beneath: for tests of its faults.
     pub(super) fn open_with(config: LocalConfig, log: log::Config) -> Result<Arc<Self>> {
-        fs::create_dir_all(&config.path)?;
+        folder::make(&config.path)?;
         let lock = lock_folder(&config.path)?;
         let tree = Store::open_tree(&config.path.join("tree"), config.cache_octets)?;
         let persisted = tree.2.index;

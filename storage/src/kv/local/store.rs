@@ -184,7 +184,7 @@ impl Store {
         match self.stored(at, key)? {
             None => Ok(None),
             Some(Stored::Inline(value)) => Ok(Some(value)),
-            Some(Stored::Place(place)) => self.value_at(place).map(Some),
+            Some(Stored::Place(place)) => self.value_read_at(at, place).map(Some),
         }
     }
 
@@ -213,7 +213,7 @@ impl Store {
             let (key, stored) = pair.into_inner().map_err(trouble)?;
             let value = match values::decode(&stored)? {
                 Stored::Inline(value) => value,
-                Stored::Place(place) => self.value_at(place)?,
+                Stored::Place(place) => self.value_read_at(at, place)?,
             };
             octets += key.len() + value.len();
             chunk.pairs.push((Bytes::copy_from_slice(&key), value));
@@ -240,6 +240,11 @@ impl Store {
         }
         let bounds = (Bound::Included(&range.begin[..]), Bound::Excluded(&range.end[..]));
         Ok(self.tree.range::<&[u8], _>(bounds, snapshot_number(at), None))
+    }
+
+    /// A large value that was found at a version. Its log file may go as soon as nobody may read at that version.
+    pub(super) fn value_read_at(&self, at: u64, place: Place) -> Result<Bytes> {
+        self.value_at(place).map_err(|error| if at < self.floor() { Error::TooOld } else { error })
     }
 
     /// A large value, checked.

@@ -150,22 +150,17 @@ impl Upkeep {
     /// Purges the log's files that the tree's files hold and nothing points into.
     fn purge(&mut self) -> Result<()> {
         let segments = self.store.log.segments();
-        let (mut keep, mut may_go) = (BTreeSet::new(), false);
+        let mut may_go = BTreeSet::new();
         for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
             if next.first_index > self.persisted + 1 {
                 break;
             }
-            if self.is_needed(segment.first_index, segment.octets)? {
-                keep.insert(segment.first_index);
-            } else {
-                may_go = true;
+            if !self.is_needed(segment.first_index, segment.octets)? {
+                may_go.insert(segment.first_index);
                 self.looks.remove(&segment.first_index);
             }
         }
-        if may_go {
-            self.store.log.purge(self.persisted, &keep)?;
-        }
-        Ok(())
+        if may_go.is_empty() { Ok(()) } else { self.store.log.purge(self.persisted, &may_go) }
     }
 
     /// Whether a value that someone may read stands in the file. Looks only as often as is due.
