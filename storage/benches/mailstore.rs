@@ -1,5 +1,6 @@
-//! How fast the mail store is over the local engine, on a real disk: `cargo bench -p sterna-storage`.
-//! Prints one line for each measurement; the numbers are this machine's.
+//! How fast the mail store is over the local engine, on a real disk: `cargo bench -p sterna-storage --bench mailstore`.
+//! Prints one line for each measurement; the numbers are this machine's. With `-- memory` it tells instead what
+//! memory a million messages in a thousand mailboxes take.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its numbers")]
 #![allow(clippy::unwrap_used, reason = "a benchmark stops where something fails")]
@@ -95,10 +96,53 @@ impl House {
     }
 }
 
+fn resident_megabytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+}
+
+async fn memory(house: &House) {
+    const MAILBOXES: u64 = 1_000;
+    const EACH: usize = 1_000;
+    println!("fresh: {} MB", resident_megabytes());
+    let messages = vec![house.message(4_000).await; EACH];
+    let mut mailboxes = Vec::new();
+    let begin = Instant::now();
+    for number in 0..MAILBOXES {
+        let name: MailboxName = format!("box{number}").parse().unwrap();
+        let mailbox = house.store.create_mailbox(ACCOUNT, &name, None).await.unwrap().id;
+        house.store.append(ACCOUNT, mailbox, messages.clone(), Limits::default()).await.unwrap();
+        mailboxes.push(mailbox);
+    }
+    report("append", MAILBOXES as usize * EACH, begin.elapsed());
+    println!("after the load: {} MB", resident_megabytes());
+    let begin = Instant::now();
+    let mut open = Vec::new();
+    for mailbox in &mailboxes {
+        open.push(house.store.open(ACCOUNT, *mailbox).await.unwrap());
+    }
+    report("open all", open.len(), begin.elapsed());
+    println!("with all open: {} MB", resident_megabytes());
+    drop(open);
+    house.store.work_once(Timestamp::now()).await.unwrap();
+    // Old versions of the tree and what readers of them needed are gone by then.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    println!("idle: {} MB", resident_megabytes());
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let folder = tempfile::tempdir().unwrap();
     let house = House::new(folder.path()).await;
+    match std::env::args().any(|argument| argument == "memory") {
+        true => memory(&house).await,
+        false => speed(&house).await,
+    }
+    house.db.close().await;
+}
+
+async fn speed(house: &House) {
     let message = house.message(4_000).await;
     timed("deliver, one at a time", 200, house.deliver(1, 1, 200)).await;
     timed("deliver, 64 tasks, one mailbox", 6_400, house.deliver(1, 64, 100)).await;
@@ -109,8 +153,10 @@ async fn main() {
     let append = house.store.append(ACCOUNT, archive, messages, Limits::default());
     timed("append at once (hidden block)", MESSAGES, append).await.unwrap();
     let cold = House::store(&house.db, &house.bodies);
-    timed("open, cold", MESSAGES, cold.open(ACCOUNT, archive)).await.unwrap();
-    let view = timed("open, cold, again", MESSAGES, house.store.open(ACCOUNT, archive)).await.unwrap();
+    timed("open, cold, by the records", MESSAGES, cold.open(ACCOUNT, archive)).await.unwrap();
+    timed("write outlines", 1, house.store.work_once(Timestamp::now())).await.unwrap();
+    let view =
+        timed("open, cold, by the outline", MESSAGES, house.store.open(ACCOUNT, archive)).await.unwrap();
 
     let begin = Instant::now();
     let snapshot = view.snapshot();
@@ -128,6 +174,15 @@ async fn main() {
     }
     timed("expunge", 10_000, house.store.expunge(ACCOUNT, archive, None)).await.unwrap();
 
+    // As after a day's work: every hundredth message by itself.
+    for number in 0..500 {
+        let uid = view.snapshot().get(1 + number * 100).unwrap().uid;
+        let change = FlagChange::Add(Flags::system(&[SystemFlag::Seen]));
+        house.store.store_flags(ACCOUNT, archive, &[uid].into_iter().collect(), &change, None).await.unwrap();
+    }
+    let cold = House::store(&house.db, &house.bodies);
+    timed("open, cold, 504 commits later", 90_000, cold.open(ACCOUNT, archive)).await.unwrap();
+
     let begin = Instant::now();
     let changes = snapshot.changes_to(&view.snapshot());
     report("differences", changes.expunged.len(), begin.elapsed());
@@ -137,5 +192,4 @@ async fn main() {
     let copy = house.store.copy(ACCOUNT, between, &all, Limits::default());
     timed("copy at once (hidden block)", MESSAGES - 10_000, copy).await.unwrap();
     timed("move", MESSAGES - 10_000, house.store.move_messages(ACCOUNT, between, &all)).await.unwrap();
-    house.db.close().await;
 }

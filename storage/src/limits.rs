@@ -53,6 +53,10 @@ pub const OUTLINE_MESSAGES_A_COMMIT: u64 = 256;
 /// Most messages read in one transaction when a mailbox is read as a whole: a few milliseconds. Fewer in the unit
 /// tests, where mailboxes change between the steps.
 pub const LOAD_STEP_MESSAGES: usize = if cfg!(test) { 64 } else { 8 * 1024 };
+/// What a view takes in memory beside its messages, in octets.
+pub const VIEW_OCTETS: u64 = 2 * 1024;
+/// What each message of a view takes: UID, MODSEQ and the number of its flags.
+pub const VIEW_MESSAGE_OCTETS: u64 = 16;
 /// Most pushes that a view keeps while an earlier one is missing.
 pub const VIEW_PENDING_PUSHES: usize = 64;
 /// Octets after which a batch of changes to many messages is committed: a tenth of what would be refused.

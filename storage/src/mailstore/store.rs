@@ -27,8 +27,9 @@ pub struct MailStoreConfig {
     pub restore_window: Duration,
     /// Most mailboxes with a live view. One more can be opened only when one is idle.
     pub views: usize,
-    /// Messages in all live views beyond which idle ones are let go; each takes 16 octets.
-    pub view_messages: u64,
+    /// Memory of all live views, in octets, beyond which idle ones are let go: 16 octets for each message, and
+    /// 2 KiB for each mailbox. Those that sessions hold stay.
+    pub view_octets: u64,
     /// Whether no other node commits to the same store (the engine `local`). Then what this node pushes to
     /// its views is all there is, and they need not ask the store.
     pub sole_node: bool,
@@ -41,7 +42,7 @@ impl Default for MailStoreConfig {
         Self {
             restore_window: Duration::from_secs(14 * 24 * 60 * 60),
             views: 100_000,
-            view_messages: 20_000_000,
+            view_octets: 32 << 20,
             sole_node: false,
             work_interval: Duration::from_secs(10),
         }
@@ -74,7 +75,7 @@ const DOMAINS_CACHED: u64 = 100_000;
 impl MailStore {
     /// Over the metadata and the bodies.
     pub fn new(db: Database, bodies: Bodies, config: MailStoreConfig) -> Self {
-        let views = Views::new(db.clone(), config.views, config.view_messages, config.sole_node);
+        let views = Views::new(db.clone(), config.views, config.view_octets, config.sole_node);
         let inner = Inner {
             db,
             bodies,

@@ -14,7 +14,7 @@ use super::edit::Push;
 use super::load::{load, read_changes, read_counters, read_keywords};
 use super::snapshot::Snapshot;
 use crate::kv::Database;
-use crate::limits::{VIEW_CATCH_UP_COMMITS, VIEW_PENDING_PUSHES};
+use crate::limits::{VIEW_CATCH_UP_COMMITS, VIEW_MESSAGE_OCTETS, VIEW_OCTETS, VIEW_PENDING_PUSHES};
 use crate::types::{AccountId, MailboxId, ModSeq};
 use crate::{Error, Result};
 
@@ -95,6 +95,11 @@ impl View {
     /// Whether everything that this node committed is in the snapshot.
     pub(super) fn is_loaded(&self) -> bool {
         self.current.load().highest_modseq > ModSeq(0)
+    }
+
+    /// About what it takes in memory.
+    pub(super) fn octets(&self) -> u64 {
+        VIEW_OCTETS + VIEW_MESSAGE_OCTETS * u64::from(self.current.load().len())
     }
 
     pub(super) fn mark_gone(&self) {

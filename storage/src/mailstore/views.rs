@@ -1,5 +1,5 @@
-//! The live views of this node, bounded in number: those that no session holds are let go, least
-//! recently used first.
+//! The live views of this node, bounded in number and memory: those that no session holds are let go,
+//! least recently used first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ type Key = (AccountId, MailboxId);
 
 pub(super) struct Views {
     db: Database,
-    // Views beyond which idle ones are let go, and messages in all of them likewise.
+    // Views beyond which idle ones are let go, and octets of all of them likewise.
     most_views: usize,
-    most_messages: u64,
+    most_octets: u64,
     sole_node: bool,
     views: Mutex<HashMap<Key, Arc<View>>>,
     clock: AtomicU64,
 }
 
 impl Views {
-    pub(super) fn new(db: Database, most_views: usize, most_messages: u64, sole_node: bool) -> Self {
+    pub(super) fn new(db: Database, most_views: usize, most_octets: u64, sole_node: bool) -> Self {
         let (views, clock) = (Mutex::default(), AtomicU64::new(0));
-        Self { db, most_views, most_messages, sole_node, views, clock }
+        Self { db, most_views, most_octets, sole_node, views, clock }
     }
 
     /// The mailbox's view, which is current as of this call.
@@ -56,29 +56,43 @@ impl Views {
         Ok(view)
     }
 
-    // Lets an eighth of the views go when there are too many. Those in use stay.
+    // The sum over all views is only taken every so often; the workers take it too.
     fn make_room(&self, views: &mut HashMap<Key, Arc<View>>) -> Result<()> {
-        // The sum is only taken every so often: it visits every view.
-        let full = views.len() >= self.most_views
-            || (views.len().is_multiple_of(64)
-                && views.values().map(|view| u64::from(view.snapshot().len())).sum::<u64>()
-                    > self.most_messages);
-        if !full {
-            return Ok(());
-        }
-        let mut idle: Vec<_> = views
-            .iter()
-            .filter(|(_, view)| Arc::strong_count(view) == 1)
-            .map(|(key, view)| (view.last_used.load(Ordering::Relaxed), *key))
-            .collect();
-        idle.sort_unstable_by_key(|(used, _)| *used);
-        for (_, key) in idle.iter().take(views.len() / 8 + 1) {
-            views.remove(key);
+        if views.len() >= self.most_views {
+            self.let_go(views, self.most_views - self.most_views.div_ceil(8));
+        } else if views.len().is_multiple_of(64) {
+            self.let_go(views, usize::MAX);
         }
         if views.len() >= self.most_views {
             return Err(Error::Overloaded("as many mailboxes are open as may be".into()));
         }
         Ok(())
+    }
+
+    /// Lets idle views go while all of them take more memory than they may.
+    pub(super) fn trim(&self) {
+        self.let_go(&mut self.views.lock(), usize::MAX);
+    }
+
+    // Those that nobody holds, least recently used first, while there are more than `most`, or too many octets.
+    fn let_go(&self, views: &mut HashMap<Key, Arc<View>>, most: usize) {
+        let mut octets: u64 = views.values().map(|view| view.octets()).sum();
+        if views.len() <= most && octets <= self.most_octets {
+            return;
+        }
+        let mut idle: Vec<_> = views
+            .iter()
+            .filter(|(_, view)| Arc::strong_count(view) == 1)
+            .map(|(key, view)| (view.last_used.load(Ordering::Relaxed), *key, view.octets()))
+            .collect();
+        idle.sort_unstable_by_key(|(used, ..)| *used);
+        for (_, key, of_view) in idle {
+            if views.len() <= most && octets <= self.most_octets {
+                return;
+            }
+            views.remove(&key);
+            octets -= of_view;
+        }
     }
 
     // Forgets this very view, not one that took its place.

@@ -41,6 +41,7 @@ impl MailStore {
     /// Does all that waits to be done as of `now`, and tells how many items it finished. What fails is left
     /// for the next time and does not keep the rest from being done.
     pub async fn work_once(&self, now: Timestamp) -> Result<usize> {
+        self.inner.views.trim();
         if let Err(error) = self.trim_outbox().await {
             tracing::warn!(%error, "the outbox is left for later");
         }

@@ -5,6 +5,7 @@ mod concurrency;
 mod mailboxes;
 mod model;
 mod outlines;
+mod views;
 mod work;
 
 use std::time::Duration;
