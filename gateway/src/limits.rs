@@ -102,25 +102,30 @@ pub const MESSAGE_BLOCK_WAIT: Duration = Duration::from_secs(5 * 60);
 pub const MESSAGE_WAIT: Duration = Duration::from_secs(10 * 60);
 /// Slowest client whose message is waited for longer than that, in octets a second.
 pub const MESSAGE_RATE_OCTETS_PER_SECOND: u64 = 1024;
-/// Time for a client to take a reply.
-pub const REPLY_WAIT: Duration = Duration::from_secs(5 * 60);
 /// Errors of a client (syntax, sequence) after which it is sent away: a working one makes none.
 pub const CLIENT_ERRORS: u32 = 20;
 /// Failed logins of one connection after which it is sent away.
 pub const CONNECTION_LOGIN_FAILURES: u32 = 3;
 /// Refused recipients of one connection after which it is sent away: it is guessing addresses.
 pub const REFUSED_RECIPIENTS: u32 = 100;
+/// Recipients past a transaction's limit, without a message between them, after which a client is sent away.
+/// RFC 5321 §4.5.3.1.10 wants `452` for each; nobody has so many that comes back for them in good order.
+pub const SURPLUS_RECIPIENTS: u32 = 10_000;
 /// Commands without a message between them (NOOP, RSET, VRFY …) after which a client is sent away.
 pub const IDLE_COMMANDS: u32 = 200;
 /// Memory granted to a message of undeclared size at first, in octets: most are smaller.
 pub const MESSAGE_MEMORY_FIRST_OCTETS: usize = 16 * 1024;
+/// Most of a declared size that is granted before any of it has come, in octets: what is announced costs its
+/// sender nothing, so a connection that only announces must not hold more than its share.
+pub const MESSAGE_MEMORY_DECLARED_OCTETS: usize = 64 * 1024;
 /// Memory granted beyond a message's size, in octets: what one read may bring, at its worst.
 pub const MESSAGE_MEMORY_SLACK_OCTETS: usize = 16 * 1024;
 /// Grant from which a message gets its whole address range at once, in octets, so that growing never
 /// copies it: below this a copy costs less than the system call.
 pub const MESSAGE_MEMORY_WHOLE_OCTETS: usize = 1024 * 1024;
-/// How many times the largest message a refused BDAT chunk may be and still be skipped in place.
-pub const SKIPPED_CHUNK_FACTOR: u64 = 4;
+/// How many times the largest message a message or a BDAT chunk that is too large may be and still be read
+/// to its end, so that the client gets its answer in order.
+pub const SKIPPED_FACTOR: u64 = 4;
 
 /// Time for another server's reply to a command: RFC 5321 §4.5.3.2.1 to §4.5.3.2.3.
 pub const CLIENT_COMMAND_WAIT: Duration = Duration::from_secs(5 * 60);
@@ -144,6 +149,8 @@ pub const DNS_CACHE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest time that "no such name" is kept: a record just published should soon be seen.
 pub const DNS_CACHE_NEGATIVE_AGE: Duration = Duration::from_secs(5 * 60);
 
+/// What one message may hold of the node's budget without counting as large, in octets: nearly all mail.
+pub const SMALL_RESERVATION_OCTETS: usize = 1 << 20;
 /// Time that a client's message waits for memory under the node's budget before it gets `452 4.3.1`.
 pub const MEMORY_WAIT: Duration = Duration::from_secs(30);
 /// Time for the last octets of a connection, and its close, to leave.
@@ -186,6 +193,8 @@ pub const NO_TLS_REMEMBERED: Duration = Duration::from_secs(60 * 60);
 pub const QUEUE_CLAIMS: usize = 64;
 /// Pause of the queue's worker after the store could not be read or written.
 pub const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// Time that a queue entry waits for memory under the node's budget before it is tried another time.
+pub const QUEUE_MEMORY_WAIT: Duration = Duration::from_secs(60);
 /// Pause of an entry whose destination has too many deliveries waiting.
 pub const QUEUE_BUSY_PAUSE: Duration = Duration::from_secs(5);
 /// Destinations of one message that are tried at the same time.

@@ -98,6 +98,7 @@ impl House {
                 recipients: 100,
                 starttls: true,
                 command_wait: sterna_gateway::limits::COMMAND_WAIT,
+                reply_wait: sterna_gateway::limits::COMMAND_WAIT,
             }),
             tls: Some(tls.clone()),
             budget: budget.clone(),

@@ -8,22 +8,26 @@ use bytes::Bytes;
 use sterna_gateway::deliver::envelope::{BodyKind, Envelope, Origin, Recipient, Target};
 use sterna_gateway::deliver::{Arrival, Deliverer};
 use sterna_gateway::dns::{DnsConfig, Resolver};
-use sterna_gateway::net::Drain;
+use sterna_gateway::net::{ByteBudget, Drain};
 use sterna_gateway::outbound::{Outbound, OutboundConfig};
 use sterna_gateway::queue::{Worker, WorkerConfig, WorkerParts};
-use sterna_storage::bodies::{Bodies, BodiesConfig};
+use sterna_storage::bodies::{Bodies, BodiesConfig, Owner};
 use sterna_storage::directory::{Account, Directory, NewAccount, NewDomain};
+use sterna_storage::kv::record::Record;
 use sterna_storage::kv::{Database, Memory};
 use sterna_storage::mailstore::{MailStore, MailStoreConfig, MailboxName};
-use sterna_storage::queue::{Queue, QueueConfig};
+use sterna_storage::queue::{Entry, Queue, QueueConfig};
 use sterna_storage::types::{QueueId, Secret, Timestamp};
 
 use crate::test_zone::TestZone;
 
 struct House {
+    database: Database,
+    bodies: Bodies,
     mail: MailStore,
     queue: Queue,
     deliverer: Deliverer,
+    budget: ByteBudget,
     drain: Drain,
     ann: std::sync::Arc<Account>,
     _zone: TestZone,
@@ -62,24 +66,57 @@ impl House {
         };
         let config = OutboundConfig { host: "mx.us.test".into(), port, ..OutboundConfig::default() };
         let outbound = Outbound::new(Resolver::new(&dns).expect("a resolver"), config).expect("cryptography");
+        let budget = ByteBudget::new(1 << 20);
         let parts = WorkerParts {
-            database,
-            bodies,
+            database: database.clone(),
+            bodies: bodies.clone(),
             queue: queue.clone(),
             directory,
             deliverer: deliverer.clone(),
             outbound,
+            budget: budget.clone(),
         };
         let worker = Worker::new(parts, &WorkerConfig::default());
         let running = drain.clone();
         drain.spawn(async move { worker.run(running).await });
-        Self { mail, queue, deliverer, drain, ann, _zone: zone, folder }
+        Self { database, bodies, mail, queue, deliverer, budget, drain, ann, _zone: zone, folder }
     }
 
     /// Accepts a message of Ann's.
     async fn send(&self, to: &str, text: &str) {
         let now = Timestamp::now();
-        let envelope = Envelope {
+        let envelope = self.envelope(Recipient::new(to.parse().expect("an address"), Target::Remote, now));
+        let message = Bytes::from(format!("From: ann@us.test\r\nSubject: {text}\r\n\r\n{text}\r\n"));
+        self.deliverer
+            .accept(Arrival { id: QueueId::new(now), envelope, message, memory: None })
+            .await
+            .expect("accepted");
+    }
+
+    /// Puts into the queue what is to be filed in Ann's INBOX, as if an earlier try had failed.
+    async fn put_local(&self, octets: &[u8]) {
+        let now = Timestamp::now();
+        let target = Target::Local { account: self.ann.id, domain: self.ann.domain };
+        let envelope = self.envelope(Recipient::new("ann@us.test".parse().expect("an address"), target, now));
+        let staged = self.bodies.write(self.ann.domain, octets).await.expect("staged");
+        let entry = Entry {
+            id: QueueId::new(now),
+            created: now,
+            due: now,
+            body: staged.id,
+            body_size: staged.size,
+            payload: envelope.encode(),
+            held: false,
+        };
+        let put = self.database.run(async |tx| {
+            staged.commit_into(tx, Owner::Queue(entry.id)).await?;
+            self.queue.put(tx, &entry)
+        });
+        put.await.expect("put");
+    }
+
+    fn envelope(&self, recipient: Recipient) -> Envelope {
+        Envelope {
             sender: Some("ann@us.test".parse().expect("an address")),
             body: BodyKind::SevenBit,
             smtp_utf8: false,
@@ -88,20 +125,15 @@ impl House {
             trace: "Received: by mx.us.test\r\n".into(),
             body_domain: self.ann.domain,
             origin: Origin {
-                received: now,
+                received: Timestamp::now(),
                 account: Some(self.ann.id),
                 peer: None,
                 hello: "client".into(),
                 protocol: "ESMTPSA".into(),
                 tls: None,
             },
-            recipients: vec![Recipient::new(to.parse().expect("an address"), Target::Remote, now)],
-        };
-        let message = Bytes::from(format!("From: ann@us.test\r\nSubject: {text}\r\n\r\n{text}\r\n"));
-        self.deliverer
-            .accept(Arrival { id: QueueId::new(now), envelope, message, memory: None })
-            .await
-            .expect("accepted");
+            recipients: vec![recipient],
+        }
     }
 
     async fn queued(&self) -> usize {
@@ -203,11 +235,28 @@ async fn what_fails_for_now_stays() {
     let tried = async || {
         let listed = house.queue.list(None, 10).await.expect("read");
         let entry = &listed[0].entry;
-        let envelope =
-            <Envelope as sterna_storage::kv::record::Record>::decode(&entry.payload).expect("ours");
+        let envelope = Envelope::decode(&entry.payload).expect("ours");
         envelope.recipients[0].attempts == 1 && entry.due > Timestamp::now() && !listed[0].claimed
     };
     until(tried).await;
     assert_eq!(house.in_inbox().await, 0);
+    assert!(house.drain.run(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn a_message_that_is_filed_later_waits_for_memory() {
+    let house = House::new(1, &[]).await;
+    let all = house.budget.largest_octets();
+    let held = house.budget.reserve(all, Duration::ZERO).await.expect("nobody has any");
+    house.put_local(b"Subject: later\r\n\r\nlater\r\n").await;
+    until(async || house.queue.list(None, 1).await.expect("read").iter().any(|listed| listed.claimed)).await;
+    assert_eq!(house.in_inbox().await, 0);
+    drop(held);
+    until(async || house.in_inbox().await == 1 && house.queued().await == 0).await;
+    assert_eq!(house.budget.available_octets(), all);
+    // More than the whole budget must not wait for ever.
+    let large = b"a line of forty octets, so many of them.\r\n".repeat(all / 40);
+    house.put_local(&[b"Subject: large\r\n\r\n".as_slice(), &large].concat()).await;
+    until(async || house.in_inbox().await == 2).await;
     assert!(house.drain.run(Duration::from_secs(5)).await);
 }

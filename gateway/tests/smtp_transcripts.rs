@@ -36,6 +36,7 @@ impl Player {
             recipients: 3,
             starttls: true,
             command_wait: sterna_gateway::limits::COMMAND_WAIT,
+            reply_wait: sterna_gateway::limits::COMMAND_WAIT,
         };
         Self {
             session: Session::open(Arc::new(config), tls, Instant::now()),

@@ -93,6 +93,9 @@ impl Stores {
 impl Node {
     /// Opens the stores, binds every port, and begins to serve.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
         make_folder(&config.server.data)?;
         let tls = certificates(config)?;
         let stores = Stores::open(config).await?;

@@ -68,6 +68,11 @@ impl Config {
         if wrong.is_empty() { Ok(config) } else { Err(ConfigErrors::of_keys(text, wrong)) }
     }
 
+    /// What is allowed and still not as it should be, in words for the log.
+    pub fn warnings(&self) -> Vec<String> {
+        bounds::doubtful(self)
+    }
+
     fn anchor(&mut self, folder: &Path) {
         let paths = [&mut self.tls.certificate, &mut self.tls.key, &mut self.http.token_file];
         for path in paths.into_iter().flatten().chain([&mut self.server.data]) {

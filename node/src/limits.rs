@@ -84,10 +84,17 @@ pub const IMAP_ERRORS: u32 = 100;
 pub const IMAP_ERRORS_BEFORE_LOGIN: u32 = 10;
 /// Failed logins in one session before it is closed.
 pub const IMAP_FAILED_LOGINS: u32 = 5;
+/// Pause after which an idle client is told that the server is there: below [`KEEPALIVE_IDLE`], whose probes a
+/// client does not see.
+///
+/// [`KEEPALIVE_IDLE`]: sterna_gateway::limits::KEEPALIVE_IDLE
+pub const IMAP_IDLE_NOTICE: Duration = Duration::from_secs(180);
 /// Time for the server's last words to a client that is being closed.
 pub const IMAP_LAST_WORDS: Duration = Duration::from_secs(5);
 /// Longest LIST pattern with its reference, in octets; what is longer matches nothing.
 pub const IMAP_PATTERN_OCTETS: usize = 4_096;
+/// Steps of comparing names with patterns after which LIST lets others have their turn: some milliseconds.
+pub const IMAP_LIST_STEPS: usize = 1 << 20;
 /// Largest message that APPEND parses on the task's own thread, in octets: about a millisecond.
 pub const IMAP_PARSE_OCTETS: usize = 512 * 1024;
 
@@ -105,8 +112,11 @@ pub const ADMIN_REQUEST_PATIENCE: Duration = Duration::from_secs(60);
 pub const ADMIN_PAGE_ITEMS: usize = 100;
 /// Lines of progress that wait for a slow client before the work waits too.
 pub const ADMIN_PROGRESS_LINES: usize = 64;
-/// Most connections to the admin API, in all and from one source.
+/// Most connections to the admin API.
 pub const ADMIN_CONNECTIONS: usize = 256;
+/// Most of them from one source, so that a program gone wild leaves room for a person, and for health checks from
+/// elsewhere.
+pub const ADMIN_CONNECTIONS_PER_SOURCE: usize = 128;
 /// Longest answer of the admin API, or line of one, that the command line reads.
 pub const ADMIN_ANSWER_OCTETS: usize = 16 * 1024 * 1024;
 /// Items that the command line asks for at once.
@@ -124,6 +134,12 @@ pub const POP3_BUDGET_PATIENCE: Duration = Duration::from_secs(30);
 /// Parts in which a long body is written to a local folder, in octets: a folder needs no large ones, and each
 /// body on its way holds two of them.
 pub const LOCAL_PART_OCTETS: usize = 512 * 1024;
+
+// --- The process ---
+
+/// Descriptors that connections leave alone: the log, the tables and bodies that are being read and written, name
+/// lookups, the admin API.
+pub const DESCRIPTORS_RESERVED: usize = 1_024;
 
 // --- Upkeep ---
 

@@ -23,6 +23,7 @@ use sterna_gateway::submission::{self, Submission};
 use crate::admin::{self, Admin, token};
 use crate::assemble::{Runtime, Stores};
 use crate::config::Config;
+use crate::descriptors;
 use crate::imap::session::recent::RecentMarks;
 use crate::imap::{self, ImapConfig, ImapContext};
 use crate::limits;
@@ -44,7 +45,8 @@ pub(crate) struct Port {
 
 /// Binds everything, so that a node that cannot serve all of it serves nothing.
 pub(crate) fn bind(config: &Config, runtime: &Runtime) -> anyhow::Result<Vec<Port>> {
-    let mut ports = Ports { drain: runtime.drain.clone(), bound: Vec::new() };
+    let clients = Permits::new(descriptors::connections(config), usize::MAX);
+    let mut ports = Ports { drain: runtime.drain.clone(), clients, bound: Vec::new() };
     let deliverer = deliverer(runtime);
     bind_smtp(config, runtime, &deliverer, &mut ports)?;
     bind_pop3(config, runtime, &mut ports)?;
@@ -63,6 +65,8 @@ pub(crate) fn serve(ports: Vec<Port>, drain: &Drain) {
 
 struct Ports {
     drain: Drain,
+    /// What all listeners for users share.
+    clients: Permits,
     bound: Vec<Port>,
 }
 
@@ -71,6 +75,8 @@ struct Entrance {
     name: &'static str,
     mode: Mode,
     permits: (usize, usize),
+    /// Whether its connections count among those of users.
+    for_users: bool,
     busy: &'static [u8],
 }
 
@@ -81,7 +87,10 @@ impl Ports {
         F: Future<Output = ()> + Send + 'static,
     {
         for address in addresses {
-            let (listener, address) = listen(*address, &entrance)?;
+            let (total, per_source) = entrance.permits;
+            let permits = Permits::new(total, per_source);
+            let permits = if entrance.for_users { permits.within(&self.clients) } else { permits };
+            let (listener, address) = listen(*address, &entrance, &permits)?;
             let serve = Box::pin(listener.serve(self.drain.clone(), handler.clone()));
             self.bound.push(Port { name: entrance.name, address, serve });
         }
@@ -89,11 +98,12 @@ impl Ports {
     }
 }
 
-fn listen(address: SocketAddr, entrance: &Entrance) -> anyhow::Result<(Listener, SocketAddr)> {
-    let (total, per_source) = entrance.permits;
-    let bind = |address| {
-        Listener::bind(address, entrance.mode.clone(), Permits::new(total, per_source), entrance.busy)
-    };
+fn listen(
+    address: SocketAddr,
+    entrance: &Entrance,
+    permits: &Permits,
+) -> anyhow::Result<(Listener, SocketAddr)> {
+    let bind = |address| Listener::bind(address, entrance.mode.clone(), permits.clone(), entrance.busy);
     let bound = match bind(address) {
         // A machine without IPv6: "every address" is every IPv4 address then.
         Err(error) if address.ip().is_unspecified() && is_unsupported(&error) => {
@@ -122,7 +132,8 @@ pub(crate) fn worker(config: &Config, runtime: &Runtime) -> anyhow::Result<Worke
     let outbound = Outbound::new(resolver, config.outbound.floor(&config.host_name()))?;
     let deliverer = deliverer(runtime);
     let Stores { database, bodies, queue, directory, .. } = runtime.stores.clone();
-    let parts = WorkerParts { database, bodies, queue, directory, deliverer, outbound };
+    let budget = runtime.budget.clone();
+    let parts = WorkerParts { database, bodies, queue, directory, deliverer, outbound, budget };
     Ok(Worker::new(parts, &config.queue.floor()))
 }
 
@@ -145,6 +156,7 @@ fn bind_smtp(
         name,
         mode,
         permits: (smtp.connections, smtp.connections_per_source),
+        for_users: true,
         busy: BUSY_SMTP,
     };
     for (name, addresses, role) in [("mx", &smtp.mx, Role::Mx), ("lmtp", &smtp.lmtp, Role::Lmtp)] {
@@ -170,6 +182,7 @@ fn service(config: &Config, runtime: &Runtime, role: Role) -> Service {
         recipients: config.smtp.recipients,
         starttls: true,
         command_wait: Duration::from_secs(config.limits.command_timeout_seconds).min(COMMAND_WAIT),
+        reply_wait: Duration::from_secs(config.limits.write_timeout_seconds),
     };
     Service {
         config: Arc::new(session),
@@ -186,6 +199,7 @@ fn bind_imap(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::R
         login_timeout_s: config.limits.login_timeout_seconds,
         // A client that asks every 30 minutes shall find itself still connected.
         idle_timeout_s: config.limits.command_timeout_seconds + 60,
+        write_timeout_s: config.limits.write_timeout_seconds,
         ..ImapConfig::default()
     };
     let stores = &runtime.stores;
@@ -205,7 +219,7 @@ fn bind_imap(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::R
         [("imap", &config.imap.imap, Mode::Plain), ("imaps", &config.imap.imaps, tls)]
     {
         let permits = (config.imap.connections, config.imap.connections_per_source);
-        let entrance = Entrance { name, mode, permits, busy: BUSY_IMAP };
+        let entrance = Entrance { name, mode, permits, for_users: true, busy: BUSY_IMAP };
         let context = context.clone();
         ports.add(addresses, entrance, move |connection| imap::serve(connection, context.clone()))?;
     }
@@ -219,7 +233,9 @@ fn bind_pop3(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::R
         idle_timeout: Duration::from_secs(config.limits.command_timeout_seconds),
         trusted_networks: config.login.trusted_networks.clone(),
         tls: Some(runtime.tls.clone()),
+        write_timeout: Duration::from_secs(config.limits.write_timeout_seconds),
         authenticator: runtime.authenticator.clone(),
+        directory: runtime.stores.directory.clone(),
         store: runtime.stores.mail.clone(),
         locks: MaildropLocks::default(),
         budget: runtime.budget.clone(),
@@ -230,7 +246,7 @@ fn bind_pop3(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::R
         [("pop3", &config.pop3.pop3, Mode::Plain), ("pop3s", &config.pop3.pop3s, tls)]
     {
         let permits = (config.pop3.connections, config.pop3.connections_per_source);
-        let entrance = Entrance { name, mode, permits, busy: BUSY_POP3 };
+        let entrance = Entrance { name, mode, permits, for_users: true, busy: BUSY_POP3 };
         let shared = shared.clone();
         ports.add(addresses, entrance, move |connection| pop3::serve(connection, shared.clone()))?;
     }
@@ -255,8 +271,8 @@ fn bind_admin(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::
     for address in config.http.listen.iter().filter(|address| !address.ip().is_loopback()) {
         tracing::warn!(%address, "the admin API is not on loopback and has no TLS of its own");
     }
-    let permits = (limits::ADMIN_CONNECTIONS, limits::ADMIN_CONNECTIONS);
-    let entrance = Entrance { name: "http", mode: Mode::Plain, permits, busy: BUSY_HTTP };
+    let permits = (limits::ADMIN_CONNECTIONS, limits::ADMIN_CONNECTIONS_PER_SOURCE);
+    let entrance = Entrance { name: "http", mode: Mode::Plain, permits, for_users: false, busy: BUSY_HTTP };
     let handler = admin::handler(admin, runtime.drain.clone());
     ports.add(&config.http.listen, entrance, handler)
 }

@@ -7,7 +7,7 @@
 //! Before the first line each connection is greeted and logged in, unless `@raw` is said; `@untrusted`: not from a
 //! trusted network. `@rev2` enables IMAP4rev2 as well. `@message MAILBOX FLAGS` files the `M:` lines that
 //! follow as one message, internal date 2026-01-02 03:04:05 UTC; `@quota` sets the account's in octets;
-//! `@limit` the APPEND limit.
+//! `@limit` the APPEND limit; `@notice` the seconds after which an idle client is told that the server is there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,6 +58,7 @@ struct Setting {
     untrusted: bool,
     quota_octets: Option<u64>,
     append_limit_octets: Option<u64>,
+    idle_notice_s: Option<u64>,
 }
 
 impl Node {
@@ -83,6 +84,7 @@ impl Node {
         let config = ImapConfig {
             trusted_networks: if setting.untrusted { Vec::new() } else { vec![trusted] },
             append_limit_octets: setting.append_limit_octets.unwrap_or(defaults.append_limit_octets),
+            idle_notice_s: setting.idle_notice_s.unwrap_or(defaults.idle_notice_s),
             ..defaults
         };
         let (budget, drain) = (ByteBudget::new(64 << 20), Drain::new());
@@ -326,6 +328,7 @@ async fn play(name: &str, text: &str) -> Vec<String> {
         untrusted: directive("@untrusted").is_some(),
         quota_octets: number("@quota"),
         append_limit_octets: number("@limit"),
+        idle_notice_s: number("@notice"),
     };
     let node = Node::start(&setting).await;
     let raw = directive("@raw").is_some();

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 struct Server {
     address: SocketAddr,
     drain: Drain,
+    directory: Directory,
     store: MailStore,
     bodies: Bodies,
     account: Arc<Account>,
@@ -28,6 +29,10 @@ struct Server {
 
 impl Server {
     async fn start(idle_timeout: Duration) -> Self {
+        Self::start_with(idle_timeout, Duration::from_secs(60)).await
+    }
+
+    async fn start_with(idle_timeout: Duration, login_timeout: Duration) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let db = Database::new(Memory::new());
         let objects = Bodies::local_folder(folder.path()).await.expect("a folder");
@@ -51,11 +56,13 @@ impl Server {
         let drain = Drain::new();
         let runtime = pop3::Runtime {
             host_name: "dewey".into(),
-            login_timeout: Duration::from_secs(60),
+            login_timeout,
             idle_timeout,
             trusted_networks: vec!["127.0.0.0/8".parse().expect("a network")],
             tls: None,
+            write_timeout: Duration::from_secs(60),
             authenticator,
+            directory: directory.clone(),
             store: store.clone(),
             locks: MaildropLocks::default(),
             budget: ByteBudget::new(1 << 20),
@@ -68,7 +75,7 @@ impl Server {
         tokio::spawn(
             listener.serve(drain.clone(), move |connection| pop3::serve(connection, runtime.clone())),
         );
-        Self { address, drain, store, bodies, account, _folder: folder }
+        Self { address, drain, directory, store, bodies, account, _folder: folder }
     }
 
     async fn deliver(&self, message: &[u8]) {
@@ -216,4 +223,63 @@ async fn a_client_that_does_not_read_holds_back_nobody() {
     other.expect("+OK").await;
     other.expect("-ERR [IN-USE]").await;
     assert_eq!(stalled.message().await.len(), large.len() + b"Return-Path: <>\r\n".len());
+}
+
+#[tokio::test]
+async fn an_account_that_is_disabled_or_gets_another_password_ends_its_session() {
+    let server = Server::start(Duration::from_secs(600)).await;
+    server.deliver(b"Subject: a\r\n\r\n").await;
+    let mut client = server.log_in().await;
+    client.send("DELE 1\r\n").await;
+    client.expect("+OK message 1 deleted").await;
+    // What concerns others, or nothing of its standing, does not.
+    let rename = |account: &mut Account| {
+        account.name = "Ann".into();
+        Ok(())
+    };
+    server.directory.update_account(server.account.id, rename).await.expect("updated");
+    client.send("STAT\r\n").await;
+    client.expect("+OK 0 ").await;
+    let disable = |account: &mut Account| {
+        account.enabled = false;
+        Ok(())
+    };
+    server.directory.update_account(server.account.id, disable).await.expect("updated");
+    client.expect("-ERR [AUTH]").await;
+    assert_eq!(client.line().await, b"", "without a command of its own");
+    let enable = |account: &mut Account| {
+        account.enabled = true;
+        Ok(())
+    };
+    server.directory.update_account(server.account.id, enable).await.expect("updated");
+    let mut client = server.log_in().await;
+    client.send("STAT\r\n").await;
+    client.expect("+OK 1 ").await;
+    let forget = |account: &mut Account| {
+        account.password_hash = None;
+        Ok(())
+    };
+    server.directory.update_account(server.account.id, forget).await.expect("updated");
+    client.expect("-ERR [AUTH]").await;
+    assert_eq!(client.line().await, b"");
+}
+
+#[tokio::test]
+async fn who_never_pauses_has_no_more_time_to_log_in_than_others() {
+    let server = Server::start_with(Duration::from_secs(600), Duration::from_millis(500)).await;
+    let client = server.connect().await;
+    let (reader, mut writer) = client.stream.into_inner().into_split();
+    let mut reader = tokio::io::BufReader::new(reader);
+    let commands = "CAPA\r\n".repeat(2_000);
+    // Its next commands are always there before the server asks for them.
+    let talking = async move { while writer.write_all(commands.as_bytes()).await.is_ok() {} };
+    let talking = tokio::spawn(talking);
+    let mut line = Vec::new();
+    let closed = async {
+        while reader.read_until(b'\n', &mut line).await.is_ok_and(|octets| octets > 0) {
+            line.clear();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), closed).await.expect("sent away");
+    talking.abort();
 }

@@ -79,6 +79,8 @@ pub const DELIVERY_BATCH_MESSAGES: usize = 128;
 pub const DELIVERY_BATCH_OCTETS: usize = 1_000_000;
 /// Most deliveries that wait for one mailbox before the next is told `Overloaded`.
 pub const DELIVERIES_WAITING: usize = 4_096;
+/// Most octets of such deliveries: what the mailbox's task commits in a few seconds.
+pub const DELIVERIES_WAITING_OCTETS: usize = 64 << 20;
 /// Most messages that a worker handles in one transaction (some 400 octets written each).
 pub const WORK_STEP_MESSAGES: usize = 1_000;
 /// Most work items that a worker reads at once.

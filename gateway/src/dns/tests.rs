@@ -10,6 +10,7 @@ use tokio::net::UdpSocket;
 
 use super::test_zone::TestZone;
 use super::*;
+use crate::limits::MX_HOSTS;
 
 fn planned(exchanges: &[(u16, &str)], own: &str, seed: u64) -> Result<Vec<String>, RouteError> {
     let exchanges =
@@ -30,6 +31,13 @@ fn hosts_are_ordered_and_null_mx_refused() {
     assert_eq!(planned(&[], "", 1).expect("a plan"), ["x.test"]);
     assert_eq!(planned(&[(0, "")], "", 1).map_err(status), Err("5.1.10"));
     assert_eq!(planned(&[(0, ""), (5, "a")], "", 1).expect("a plan"), ["a"]);
+}
+
+#[test]
+fn hosts_past_the_bound_are_not_tried() {
+    let names: Vec<String> = (0..MX_HOSTS + 5).map(|number| format!("h{number:02}")).collect();
+    let exchanges: Vec<(u16, &str)> = (0..).zip(names.iter().map(String::as_str)).collect();
+    assert_eq!(planned(&exchanges, "", 1).expect("a plan"), names[..MX_HOSTS]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use sterna_storage::directory::{Account, Directory};
 use sterna_storage::types::Secret;
 
 use super::network::{Network, source_of};
-use super::password::{HashCost, PasswordError, Passwords, prepare};
+use super::password::{Asker, HashCost, PasswordError, Passwords, prepare};
 use super::sasl::Credentials;
 use super::throttle::{Attempt, Key, Outcome, Throttle, Verdict};
 use crate::limits;
@@ -124,7 +124,11 @@ impl Authenticator {
         source: IpAddr,
     ) -> Result<Arc<Account>, LoginError> {
         let claim = self.claim(login, password, source).await?;
-        let verdict = self.shared.throttle.lock().begin(claim.attempt, Instant::now());
+        let (verdict, is_known) = {
+            let (mut throttle, now) = (self.shared.throttle.lock(), Instant::now());
+            (throttle.begin(claim.attempt, now), throttle.is_known(claim.attempt, now))
+        };
+        let asker = if is_known { Asker::Known } else { Asker::Stranger };
         match verdict {
             Verdict::Go => {}
             Verdict::KnownWrong => return Err(LoginError::Invalid),
@@ -134,7 +138,7 @@ impl Authenticator {
             self.shared.finish(claim.attempt, Outcome::Right);
         } else {
             let (shared, claim) = (self.shared.clone(), claim.clone());
-            let checked = tokio::spawn(async move { shared.check(&claim).await });
+            let checked = tokio::spawn(async move { shared.check(&claim, asker).await });
             checked.await.map_err(|_| LoginError::Unavailable)??;
         }
         match claim.account {
@@ -191,10 +195,10 @@ impl Authenticator {
 
 impl Shared {
     /// Checks the password, once for all who ask the same at the same time, and counts the outcome.
-    async fn check(&self, claim: &Claim) -> Result<(), LoginError> {
+    async fn check(&self, claim: &Claim, asker: Asker) -> Result<(), LoginError> {
         let check = async {
             let hash = claim.account.as_ref().and_then(|account| account.password_hash.clone());
-            let checked = self.passwords.check(hash, claim.prepared.clone()).await;
+            let checked = self.passwords.check(hash, claim.prepared.clone(), asker).await;
             let (outcome, result) = match checked {
                 Ok(true) => (Outcome::Right, Ok(())),
                 Ok(false) => (Outcome::Wrong, Err(LoginError::Invalid)),
@@ -290,6 +294,20 @@ mod tests {
             let refused = fixture.login(login, password, HOME).await;
             assert_eq!(refused, Err(LoginError::Invalid), "{login} {password}");
         }
+    }
+
+    #[tokio::test]
+    async fn names_that_no_account_can_have_are_not_looked_up() {
+        let fixture = Fixture::new().await;
+        let longest = format!("{}@a.example", "x".repeat(limits::LOGIN_OCTETS - "@a.example".len()));
+        for login in [longest.clone(), longest + "x"] {
+            assert_eq!(fixture.login(&login, "right", HOME).await, Err(LoginError::Invalid));
+        }
+        assert_eq!(
+            fixture.authenticator.shared.throttle.lock().failing_pairs(),
+            1,
+            "the longer one was not tried"
+        );
     }
 
     #[tokio::test]

@@ -82,11 +82,25 @@ fn is_usable(hash: &PasswordHash<'_>) -> bool {
         })
 }
 
+/// Who asks for a check. Those who guess come as strangers; however many they are, those who are known are not
+/// held up by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// Has logged in from there before, or is an administrator.
+    Known,
+    /// Anybody.
+    Stranger,
+}
+
 /// Hashes and checks passwords; cheap to clone.
 #[derive(Clone)]
 pub struct Passwords {
-    /// One permit per check under way or waiting.
-    admitted: Arc<Semaphore>,
+    /// One permit per check under way or waiting, for those who are known.
+    known: Arc<Semaphore>,
+    /// The same for strangers.
+    strangers: Arc<Semaphore>,
+    /// One permit per stranger that may stand among the known in the line for a thread.
+    turns: Arc<Semaphore>,
     /// One permit per thread that hashes.
     running: Arc<Semaphore>,
     params: Params,
@@ -101,7 +115,9 @@ impl Passwords {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = workers.clamp(1, cores);
         Ok(Self {
-            admitted: Arc::new(Semaphore::new(limits::PASSWORD_CHECKS_WAITING + workers)),
+            known: Arc::new(Semaphore::new(limits::PASSWORD_CHECKS_WAITING + workers)),
+            strangers: Arc::new(Semaphore::new(limits::PASSWORD_CHECKS_WAITING + workers)),
+            turns: Arc::new(Semaphore::new(workers)),
             running: Arc::new(Semaphore::new(workers)),
             decoy: Arc::new(Secret::new(decoy(&params)?)),
             params,
@@ -112,7 +128,7 @@ impl Passwords {
     pub async fn hash(&self, password: &str) -> Result<Secret<String>, PasswordError> {
         let password = prepare(password)?;
         let params = self.params.clone();
-        self.run(move || {
+        self.run(Asker::Known, move || {
             let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
             let salt = salt()?;
             let hash = argon2.hash_password(password.expose().as_bytes(), &salt);
@@ -126,9 +142,10 @@ impl Passwords {
         &self,
         hash: Option<Secret<String>>,
         prepared: Secret<String>,
+        asker: Asker,
     ) -> Result<bool, PasswordError> {
         let decoy = self.decoy.clone();
-        self.run(move || match &hash {
+        self.run(asker, move || match &hash {
             Some(hash) if is_usable_hash(hash.expose()) => is_right(hash, &prepared),
             _ => {
                 is_right(&decoy, &prepared);
@@ -140,13 +157,21 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
+        asker: Asker,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
+        let waiting = if asker == Asker::Known { &self.known } else { &self.strangers };
+        let admitted = waiting.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
+        let turn = match asker {
+            Asker::Known => None,
+            Asker::Stranger => {
+                Some(self.turns.clone().acquire_owned().await.map_err(|_| PasswordError::Busy)?)
+            }
+        };
         let running = self.running.clone().acquire_owned().await.map_err(|_| PasswordError::Busy)?;
         let task = tokio::task::spawn_blocking(move || {
             let result = work();
-            drop((running, admitted));
+            drop((running, turn, admitted));
             result
         });
         task.await.map_err(|_| PasswordError::Busy)
@@ -189,7 +214,8 @@ mod tests {
         let hash = passwords.hash("correct horse").await.expect("hash");
         assert!(hash.expose().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
         let check = async |hash: Option<&Secret<String>>, password: &str| {
-            passwords.check(hash.cloned(), prepare(password).expect("usable")).await.expect("not busy")
+            let prepared = prepare(password).expect("usable");
+            passwords.check(hash.cloned(), prepared, Asker::Stranger).await.expect("not busy")
         };
         assert!(check(Some(&hash), "correct horse").await);
         assert!(!check(Some(&hash), "Correct horse").await);
@@ -220,10 +246,38 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_at_once_are_told_so() {
-        let passwords = Passwords { admitted: Arc::new(Semaphore::new(1)), ..cheap() };
-        let held = passwords.admitted.clone().acquire_owned().await.expect("open");
-        assert_eq!(passwords.hash("x").await.err(), Some(PasswordError::Busy));
+        let passwords = cheap();
+        let prepared = prepare("x").expect("usable");
+        let check = |asker| Box::pin(passwords.check(None, prepared.clone(), asker));
+        let all = passwords.strangers.available_permits() as u32;
+        assert!(all > limits::PASSWORD_CHECKS_WAITING as u32);
+        let held = passwords.strangers.clone().acquire_many_owned(all).await.expect("open");
+        assert_eq!(check(Asker::Stranger).await, Err(PasswordError::Busy));
+        assert_eq!(check(Asker::Known).await, Ok(false), "strangers do not crowd out who is known");
         drop(held);
-        assert!(passwords.hash("x").await.is_ok());
+        assert_eq!(check(Asker::Stranger).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn who_is_known_goes_before_strangers_that_came_earlier() {
+        use futures::StreamExt as _;
+        use futures::stream::FuturesUnordered;
+
+        let passwords = Passwords::new(HashCost { memory_kib: 64, passes: 1 }, 1).expect("valid costs");
+        let prepared = prepare("x").expect("usable");
+        let held = passwords.running.clone().acquire_owned().await.expect("open");
+        let asked = FuturesUnordered::new();
+        let askers = std::iter::repeat_n(Asker::Stranger, 20).chain([Asker::Known]);
+        for asker in askers {
+            let check = passwords.check(None, prepared.clone(), asker);
+            let mut check = Box::pin(async move { check.await.map(|_| asker) });
+            // Each is in its place before the next one comes.
+            assert!(futures::poll!(&mut check).is_pending());
+            asked.push(check);
+        }
+        drop(held);
+        let served: Vec<Asker> = asked.map(|served| served.expect("not busy")).collect().await;
+        let place = served.iter().position(|asker| *asker == Asker::Known);
+        assert!(place.is_some_and(|place| place <= 2), "it was served as number {place:?}");
     }
 }

@@ -111,6 +111,17 @@ impl Throttle {
         Verdict::Go
     }
 
+    /// Whether the login has succeeded from that source lately.
+    pub(super) fn is_known(&self, attempt: Attempt, now: Instant) -> bool {
+        self.known.expiry(&attempt.pair, now).is_some()
+    }
+
+    /// How many pairs with failures are remembered.
+    #[cfg(test)]
+    pub(super) fn failing_pairs(&self) -> usize {
+        self.pairs.entries.len()
+    }
+
     /// Tells how a try ended that could go on.
     pub(super) fn finish(&mut self, attempt: Attempt, outcome: Outcome, now: Instant) {
         let known = self.known.live(&attempt.pair, now).is_some();

@@ -352,6 +352,12 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_kept_up_to_a_bound() {
+        let list = vec!["a@b.example"; limits::HEADER_ADDRESSES + 1].join(", ");
+        assert_eq!(parse(list.as_bytes()).len(), limits::HEADER_ADDRESSES);
+    }
+
+    #[test]
     fn the_anomalies_of_rfc_7103() {
         assert_eq!(shown("<<<user@x.org>>>"), ["-|-|user|x.org"]);
         assert_eq!(shown("<second@x, <third@y>"), ["-|-|second|x", "-|-|third|y"]);

@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_looked_for_within_bounds() {
+        let many = b"A: b\r\n".repeat(limits::HEADER_FIELDS + 1);
+        assert_eq!(fields(&many).count(), limits::HEADER_FIELDS);
+        let long = [b"A: ".as_slice(), &vec![b'x'; limits::HEADER_OCTETS], b"\r\nB: behind\r\n\r\n"].concat();
+        assert_eq!(fields(&long).count(), 1, "what lies behind is not looked for");
+        assert_eq!(length(&long), long.len(), "and yet the section ends where it ends");
+    }
+
+    #[test]
     fn fields_are_told_apart_and_unfolded() {
         let found: Vec<_> = fields(SECTION).map(|field| (field.name, field.text().into_owned())).collect();
         let expected: [(&[u8], Vec<u8>); 3] =

@@ -209,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_kept_up_to_a_bound() {
+        let many: String = (0..=limits::MIME_PARAMETERS).map(|number| format!("; p{number}=x")).collect();
+        let value = format!("text/plain{many}");
+        let (first, parameters) = parse(value.as_bytes());
+        assert_eq!((first.as_ref(), parameters.len()), (&b"text/plain"[..], limits::MIME_PARAMETERS));
+    }
+
+    #[test]
     fn continuations_of_rfc_2231() {
         assert_eq!(
             shown("message/external-body; access-type=URL; URL*1=\"cs.utk.edu/pub/x\"; URL*0=\"ftp://\""),

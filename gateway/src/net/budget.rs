@@ -1,20 +1,28 @@
 //! One budget of octets for everything that sessions hold in memory. Fair: who asked first is served
 //! first, so that a large message is not starved by small ones; who waits too long is told so and
-//! gives its peer a temporary failure. It does not allocate; it counts.
+//! gives its peer a temporary failure. Large reservations share three quarters of it, so that however
+//! many of them are held or waited for, small ones find room. It does not allocate; it counts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::limits::SMALL_RESERVATION_OCTETS;
+
 /// What one permit of the semaphore stands for, in octets.
 const UNIT_OCTETS: usize = 1024;
+/// What any reservation may hold without counting as large.
+const SMALL_UNITS: usize = SMALL_RESERVATION_OCTETS / UNIT_OCTETS;
 
 /// The budget of a node. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
 pub struct ByteBudget {
     units: Arc<Semaphore>,
-    total_units: u32,
+    total_units: usize,
+    /// What reservations hold above [`SMALL_UNITS`].
+    large: Arc<Semaphore>,
+    large_units: usize,
 }
 
 /// The budget had no room within the caller's patience, or never can have.
@@ -27,18 +35,21 @@ pub struct Exhausted;
 pub struct Reservation {
     budget: ByteBudget,
     held: Option<OwnedSemaphorePermit>,
+    large: Option<OwnedSemaphorePermit>,
 }
 
 impl ByteBudget {
     /// A budget of that many octets, rounded down to KiB, at least one.
     pub fn new(octets: usize) -> Self {
-        let total_units = u32::try_from((octets / UNIT_OCTETS).max(1)).unwrap_or(u32::MAX);
-        Self { units: Arc::new(Semaphore::new(total_units as usize)), total_units }
+        let total_units = (octets / UNIT_OCTETS).clamp(1, u32::MAX as usize);
+        let large_units = total_units / 4 * 3;
+        let [units, large] = [total_units, large_units].map(|units| Arc::new(Semaphore::new(units)));
+        Self { units, total_units, large, large_units }
     }
 
     /// Nothing yet, to be grown.
     pub fn empty(&self) -> Reservation {
-        Reservation { budget: self.clone(), held: None }
+        Reservation { budget: self.clone(), held: None, large: None }
     }
 
     /// Sets `octets` aside, waiting for at most `patience`.
@@ -48,54 +59,87 @@ impl ByteBudget {
         Ok(reservation)
     }
 
+    /// The most that one reservation can ever hold, in octets.
+    pub fn largest_octets(&self) -> usize {
+        self.total_units.min(self.large_units + SMALL_UNITS) * UNIT_OCTETS
+    }
+
     /// Octets that nobody holds now.
     pub fn available_octets(&self) -> usize {
         self.units.available_permits() * UNIT_OCTETS
     }
+}
 
-    async fn acquire(&self, units: u32, patience: Duration) -> Result<OwnedSemaphorePermit, Exhausted> {
-        let waiting = Arc::clone(&self.units).acquire_many_owned(units);
-        match tokio::time::timeout(patience, waiting).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Exhausted),
-        }
+/// Takes so many more units.
+async fn take(
+    from: &Arc<Semaphore>,
+    units: usize,
+    held: &mut Option<OwnedSemaphorePermit>,
+) -> Result<(), Exhausted> {
+    if units == 0 {
+        return Ok(());
     }
+    let units = u32::try_from(units).map_err(|_| Exhausted)?;
+    let more = Arc::clone(from).acquire_many_owned(units).await.map_err(|_| Exhausted)?;
+    match held {
+        Some(held) => held.merge(more),
+        none => *none = Some(more),
+    }
+    Ok(())
+}
+
+/// Gives back what lies above `units`.
+fn give_back(units: usize, held: &mut Option<OwnedSemaphorePermit>) {
+    if let Some(held) = held {
+        drop(held.split(held.num_permits().saturating_sub(units)));
+    }
+}
+
+fn units_of(held: &Option<OwnedSemaphorePermit>) -> usize {
+    held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
 }
 
 impl Reservation {
     /// Octets held.
     pub fn octets(&self) -> usize {
-        self.held.as_ref().map_or(0, |held| held.num_permits() * UNIT_OCTETS)
+        units_of(&self.held) * UNIT_OCTETS
     }
 
     /// Makes it at least `octets`. On failure it keeps what it had.
     pub async fn grow_to(&mut self, octets: usize, patience: Duration) -> Result<(), Exhausted> {
-        let missing = octets.saturating_sub(self.octets()).div_ceil(UNIT_OCTETS);
-        if missing == 0 {
+        let units = octets.div_ceil(UNIT_OCTETS);
+        if units <= units_of(&self.held) {
             return Ok(());
         }
-        if octets.div_ceil(UNIT_OCTETS) > self.budget.total_units as usize {
+        if octets > self.budget.largest_octets() {
             return Err(Exhausted); // however long it waits
         }
-        let more = self.budget.acquire(u32::try_from(missing).map_err(|_| Exhausted)?, patience).await?;
-        match &mut self.held {
-            Some(held) => held.merge(more),
-            none => *none = Some(more),
+        let before = units_of(&self.held);
+        let grown = tokio::time::timeout(patience, self.take(units)).await;
+        let grown = grown.unwrap_or(Err(Exhausted));
+        if grown.is_err() {
+            give_back(before.saturating_sub(SMALL_UNITS), &mut self.large);
         }
-        Ok(())
+        grown
+    }
+
+    /// The large ones first wait among themselves, where they hold up no small one.
+    async fn take(&mut self, units: usize) -> Result<(), Exhausted> {
+        let large = units.saturating_sub(SMALL_UNITS).saturating_sub(units_of(&self.large));
+        take(&self.budget.large, large, &mut self.large).await?;
+        take(&self.budget.units, units - units_of(&self.held), &mut self.held).await
     }
 
     /// Gives back what lies above `octets`.
     pub fn shrink_to(&mut self, octets: usize) {
-        let surplus = self.octets().saturating_sub(octets) / UNIT_OCTETS;
-        if let Some(held) = &mut self.held {
-            drop(held.split(surplus));
-        }
+        let units = octets.div_ceil(UNIT_OCTETS);
+        give_back(units, &mut self.held);
+        give_back(units.saturating_sub(SMALL_UNITS), &mut self.large);
     }
 
     /// Gives everything back.
     pub fn release(&mut self) {
-        self.held = None;
+        (self.held, self.large) = (None, None);
     }
 }
 
@@ -117,6 +161,39 @@ mod tests {
         assert_eq!(budget.available_octets(), 9 * 1024);
         drop(first);
         assert_eq!(budget.available_octets(), 10 * 1024);
+    }
+
+    #[tokio::test]
+    async fn large_ones_leave_room_for_small_ones() {
+        const MIB: usize = 1 << 20;
+        let budget = ByteBudget::new(16 * MIB);
+        assert_eq!(budget.largest_octets(), 13 * MIB);
+        let mut first = budget.reserve(13 * MIB, PATIENCE).await.expect("fits");
+        let waiting = {
+            let budget = budget.clone();
+            tokio::spawn(
+                async move { budget.reserve(2 * MIB, Duration::from_secs(30)).await.map(|r| r.octets()) },
+            )
+        };
+        assert!(budget.reserve(2 * MIB, PATIENCE).await.is_err(), "nothing is left for a large one");
+        let small = budget.reserve(MIB, PATIENCE).await.expect("and a small one does not wait behind it");
+        first.shrink_to(12 * MIB);
+        assert_eq!(first.grow_to(14 * MIB, PATIENCE).await, Err(Exhausted), "more than any may have");
+        drop(small);
+        assert_eq!(waiting.await.expect("no panic"), Ok(2 * MIB));
+        drop(first);
+        assert_eq!((budget.available_octets(), budget.large.available_permits()), (16 * MIB, 12 * 1024));
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_holds_what_it_had() {
+        const MIB: usize = 1 << 20;
+        let budget = ByteBudget::new(4 * MIB);
+        let small: Vec<_> = futures::future::join_all((0..3).map(|_| budget.reserve(MIB, PATIENCE))).await;
+        assert!(small.iter().all(Result::is_ok));
+        let mut growing = budget.reserve(MIB, PATIENCE).await.expect("fits");
+        assert!(growing.grow_to(3 * MIB, PATIENCE).await.is_err());
+        assert_eq!((growing.octets(), budget.large.available_permits()), (MIB, 3 * 1024));
     }
 
     #[tokio::test]

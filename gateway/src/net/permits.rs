@@ -18,6 +18,7 @@ struct Inner {
     total: usize,
     per_source: usize,
     held: Mutex<Held>,
+    whole: Option<Permits>,
 }
 
 #[derive(Debug, Default)]
@@ -31,12 +32,20 @@ struct Held {
 pub struct Permit {
     permits: Permits,
     source: IpAddr,
+    _of_whole: Option<Box<Permit>>,
 }
 
 impl Permits {
     /// At most `total` connections, of which at most `per_source` from one source.
     pub fn new(total: usize, per_source: usize) -> Self {
-        Self { inner: Arc::new(Inner { total, per_source, held: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { total, per_source, held: Mutex::default(), whole: None }) }
+    }
+
+    /// As many of its own, each of which is also one of `whole`.
+    pub fn within(&self, whole: &Self) -> Self {
+        let Inner { total, per_source, .. } = *self.inner;
+        let whole = Some(whole.clone());
+        Self { inner: Arc::new(Inner { total, per_source, held: Mutex::default(), whole }) }
     }
 
     /// A permit for a connection from `peer`, if there is one.
@@ -47,9 +56,13 @@ impl Permits {
         if held.total >= self.inner.total || of_source >= self.inner.per_source {
             return None;
         }
+        let of_whole = match &self.inner.whole {
+            Some(whole) => Some(Box::new(whole.acquire(peer)?)),
+            None => None,
+        };
         held.total += 1;
         held.sources.insert(source, of_source + 1);
-        Some(Permit { permits: self.clone(), source })
+        Some(Permit { permits: self.clone(), source, _of_whole: of_whole })
     }
 
     /// Connections there are.
@@ -101,6 +114,20 @@ mod tests {
         drop(first);
         let _again = permits.acquire(ip("2001:db8::4")).expect("given back");
         assert_eq!(permits.held(), 3);
+    }
+
+    #[test]
+    fn what_several_share_is_bounded_too() {
+        let whole = Permits::new(3, usize::MAX);
+        let (one, other) = (Permits::new(2, 2).within(&whole), Permits::new(2, 2).within(&whole));
+        let first = one.acquire(ip("192.0.2.1")).expect("free");
+        let _second = one.acquire(ip("192.0.2.1")).expect("free");
+        let _third = other.acquire(ip("192.0.2.1")).expect("free");
+        assert!(other.acquire(ip("192.0.2.2")).is_none(), "all three are held");
+        assert_eq!((other.held(), whole.held()), (1, 3), "who is refused holds nothing");
+        drop(first);
+        let _fourth = other.acquire(ip("192.0.2.2")).expect("given back to both");
+        assert_eq!((one.held(), other.held(), whole.held()), (1, 2, 3));
     }
 
     #[test]

@@ -215,6 +215,22 @@ async fn servers_that_do_not_want_to_talk_are_passed_over() {
 }
 
 #[tokio::test]
+async fn no_service_here_is_final_when_every_server_says_so() {
+    let port = free_port().await;
+    let records =
+        ["x MX 10 first", "x MX 20 second", "first A 127.0.1.2", "second A 127.0.1.3", "y A 127.0.1.2"];
+    let (outbound, _zone) = outbound(port, &records).await;
+    server(at(2, port), Answers { greeting: Some("554 no SMTP service here"), ..Answers::default() }).await;
+    assert_eq!(run(&outbound, &["b@y.test", "c@y.test"]).await, ["5.3.2", "5.3.2"]);
+    // Nobody listens at the second just now, or it is busy: it may take the mail another time.
+    assert!(run(&outbound, &["b@x.test"]).await[0].starts_with('4'));
+    assert!(run(&outbound, &["b@x.test"]).await[0].starts_with('4'), "known to be down");
+    let (outbound, _zone) = self::outbound(port, &records).await;
+    server(at(3, port), Answers { greeting: Some("421 busy"), ..Answers::default() }).await;
+    assert_eq!(run(&outbound, &["b@x.test"]).await, ["4.3.2"]);
+}
+
+#[tokio::test]
 async fn what_a_server_lacks_is_final() {
     let port = free_port().await;
     let (outbound, _zone) = outbound(port, &["x A 127.0.1.2"]).await;

@@ -174,8 +174,7 @@ impl Outbound {
         if run.is_abandoned {
             return Delivery::Abandoned;
         }
-        let outcomes = run.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(nothing_tried));
-        Delivery::Tried(outcomes.collect())
+        Delivery::Tried(run.outcomes())
     }
 }
 
@@ -191,6 +190,10 @@ struct Run<'r> {
     outcomes: Vec<Option<Outcome>>,
     /// Servers that have been talked to.
     sessions: usize,
+    /// What the last server said that wants no mail from us at all, for good.
+    unwelcome: Option<Refusal>,
+    /// Whether anything else was met, that may be otherwise the next time.
+    may_change: bool,
     is_abandoned: bool,
 }
 
@@ -204,7 +207,21 @@ enum Next {
 impl<'r> Run<'r> {
     fn new(inner: &'r Inner, job: &'r Job) -> Self {
         let outcomes = vec![None; job.request.recipients.len()];
-        Self { inner, job, outcomes, sessions: 0, is_abandoned: false }
+        Self { inner, job, outcomes, sessions: 0, unwelcome: None, may_change: false, is_abandoned: false }
+    }
+
+    /// What is known of each recipient. Where every server there is greets us with a lasting refusal (RFC 5321
+    /// §3.1: "No SMTP service here"), it lasts for the recipients too.
+    fn outcomes(self) -> Vec<Outcome> {
+        let unwelcome = self.unwelcome.filter(|_| !self.may_change).map(Outcome::Refused);
+        let of = |outcome: Option<Outcome>| match (outcome, &unwelcome) {
+            (Some(Outcome::Refused(Refusal { is_temporary: true, .. })), Some(unwelcome)) => {
+                unwelcome.clone()
+            }
+            (Some(outcome), _) => outcome,
+            (None, _) => nothing_tried(),
+        };
+        self.outcomes.into_iter().map(of).collect()
     }
 
     async fn try_all(&mut self, route: &MailRoute) {
@@ -212,11 +229,13 @@ impl<'r> Run<'r> {
         for (host, addresses) in &route.hosts {
             for address in addresses {
                 if self.inner.pool.is_down(*address, Instant::now()) {
+                    self.may_change = true;
                     let text = format!("{host} [{}] did not answer a moment ago", address.ip());
                     self.refuse_rest(&Refusal::temporary("4.4.1", text, None));
                     continue;
                 }
                 if connects == limits::OUTBOUND_CONNECTS || self.sessions == limits::OUTBOUND_SESSIONS {
+                    self.may_change = true;
                     return;
                 }
                 connects += 1;
@@ -270,6 +289,7 @@ impl<'r> Run<'r> {
     }
 
     async fn transact(&mut self, mut session: Session, shown: &str) -> Result<Next, Broken> {
+        self.may_change = true;
         let (indexes, request) = self.fitting_request(&session, shown);
         if !indexes.is_empty() {
             self.sessions += 1;
@@ -350,14 +370,20 @@ impl<'r> Run<'r> {
                 self.is_abandoned = true;
                 return Next::Nothing;
             }
-            // A server that greets with 554 is passed over, and tried again later: another one may be meant.
+            // One that greets with 5xx is passed over; whether it lasts is known when all were asked.
             Lost::Dialogue(ClientError::Refused(reply) | ClientError::Closing(reply)) => {
-                Refusal { is_temporary: true, status: "4.3.2".into(), ..Refusal::of(reply, shown) }
+                let said = Refusal::of(reply, shown);
+                match reply.is_permanent() {
+                    true => self.unwelcome = Some(Refusal { status: "5.3.2".into(), ..said.clone() }),
+                    false => self.may_change = true,
+                }
+                Refusal { is_temporary: true, status: "4.3.2".into(), ..said }
             }
             Lost::Storage(error) => Refusal::temporary("4.3.0", error.to_string(), None),
             Lost::Connect(error) => Refusal::temporary("4.4.1", format!("{shown}: {error}"), None),
             other => Refusal::temporary("4.4.2", format!("{shown}: {other}"), None),
         };
+        self.may_change |= !matches!(broken.why, Lost::Dialogue(ClientError::Refused(_)));
         self.refuse_rest(&refusal);
         // After the final dot the server may have the message; to try the next host now would most likely make
         // a second copy.

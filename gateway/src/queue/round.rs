@@ -21,6 +21,7 @@ use crate::deliver::envelope::{BodyKind, Envelope, Failure, Notify, Origin, Stat
 use crate::deliver::{plan, reply};
 use crate::limits;
 use crate::message::dsn::{Action, Composed};
+use crate::net::Reservation;
 use crate::outbound::{Content, Delivery, Destination, Job, Outcome, Refusal};
 use crate::smtp::client::{RecipientRequest, Request};
 
@@ -67,8 +68,7 @@ impl Worker {
             if !matches!(envelope.recipients[*at].target, Target::Local { .. }) {
                 continue;
             }
-            let filed = self.inner.parts.deliverer.deliver_queued(&claim.entry, envelope, *at).await;
-            match filed {
+            match self.try_local(&claim.entry, envelope, *at).await {
                 Ok(()) => envelope.settle(*at, State::Delivered),
                 Err(error) => {
                     tracing::warn!(id = %claim.entry.id, recipient = at, %error, "local delivery failed");
@@ -77,6 +77,20 @@ impl Worker {
                 }
             }
         }
+    }
+
+    async fn try_local(&self, entry: &Entry, envelope: &Envelope, at: usize) -> Result<()> {
+        let _held = self.memory(entry.body_size).await?;
+        self.inner.parts.deliverer.deliver_queued(entry, envelope, at).await
+    }
+
+    /// Sets memory aside for a message that is read whole. What is larger than any reservation can be, since the
+    /// settings were others when it was taken, gets the largest.
+    async fn memory(&self, octets: u64) -> Result<Reservation> {
+        let budget = &self.inner.parts.budget;
+        let octets = usize::try_from(octets).unwrap_or(usize::MAX).min(budget.largest_octets());
+        let held = budget.reserve(octets, limits::QUEUE_MEMORY_WAIT).await;
+        held.map_err(|error| Error::Overloaded(error.to_string().into()))
     }
 
     /// `false` if the claim is lost.
@@ -317,6 +331,7 @@ impl Worker {
         let reader = parts.bodies.open_body(claim.entry.body).await?;
         let whole = report::returns_all(envelope, due) && reader.len() <= limits::DSN_RETURN_OCTETS as u64;
         let octets = if whole { reader.len() } else { limits::HEADER_OCTETS as u64 };
+        let _held = self.memory(octets.min(reader.len())).await?;
         let message = [envelope.trace.as_bytes(), &reader.read_all(0..octets).await?].concat();
         let facts =
             report::Facts { host: &parts.outbound.config().host, now, schedule: &self.inner.schedule };

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::schedule::Schedule;
 use crate::deliver::Deliverer;
 use crate::limits;
-use crate::net::Drain;
+use crate::net::{ByteBudget, Drain};
 use crate::outbound::Outbound;
 
 /// What an operator can set about queue runs.
@@ -73,6 +73,8 @@ pub struct WorkerParts {
     pub deliverer: Deliverer,
     /// Delivers elsewhere.
     pub outbound: Outbound,
+    /// Memory for the messages that are read whole.
+    pub budget: ByteBudget,
 }
 
 /// Runs the queue of this node. Cheap to clone.

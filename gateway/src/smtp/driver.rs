@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::policy::{Peer, Policy};
 use super::session::{Config, Session, Step};
-use crate::limits::{CLOSE_WAIT, MEMORY_WAIT, REPLY_WAIT};
+use crate::limits::{CLOSE_WAIT, MEMORY_WAIT};
 use crate::net::{ByteBudget, Connection, Drain, Reservation, Tls};
 
 /// What all connections of a listener share. Cheap to clone.
@@ -117,7 +117,7 @@ impl<P: Policy> Dialogue<P> {
     async fn start_tls(&mut self) -> Flow {
         let Some(tls) = &self.service.tls else { return Flow::End };
         let output = self.session.take_output();
-        if self.connection.write(&output, REPLY_WAIT).await.is_err() {
+        if self.connection.write(&output, self.service.config.reply_wait).await.is_err() {
             return Flow::End;
         }
         if let Err(error) = self.connection.start_tls(tls, &mut self.input).await {
@@ -131,7 +131,9 @@ impl<P: Policy> Dialogue<P> {
 
     async fn flush(&mut self) -> Flow {
         let output = self.session.take_output();
-        match output.is_empty() || self.connection.write(&output, REPLY_WAIT).await.is_ok() {
+        match output.is_empty()
+            || self.connection.write(&output, self.service.config.reply_wait).await.is_ok()
+        {
             true => Flow::On,
             false => Flow::End,
         }

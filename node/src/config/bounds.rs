@@ -24,6 +24,10 @@ pub(super) fn check(config: &Config) -> Vec<Wrong> {
     wrong
 }
 
+/// Shortest time-outs of sessions in which a client is silent.
+const IMAP_SILENCE_SECONDS: u64 = 30 * 60;
+const POP3_SILENCE_SECONDS: u64 = 10 * 60;
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -68,7 +72,33 @@ fn numbers(config: &Config) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
         ("limits.session_octets", limits.session_octets as u64, 64 * MIB..=1024 * GIB),
         ("limits.command_timeout_seconds", limits.command_timeout_seconds, 1..=DAY_SECONDS),
         ("limits.login_timeout_seconds", limits.login_timeout_seconds, 1..=3600),
+        ("limits.write_timeout_seconds", limits.write_timeout_seconds, 1..=3600),
     ]
+}
+
+/// What is allowed, and breaks somebody's standard.
+pub(super) fn doubtful(config: &Config) -> Vec<String> {
+    let given = config.limits.command_timeout_seconds;
+    let demands = [
+        (
+            "IMAP",
+            !(config.imap.imap.is_empty() && config.imap.imaps.is_empty()),
+            IMAP_SILENCE_SECONDS,
+            "RFC 9051 §5.4",
+        ),
+        (
+            "POP3",
+            !(config.pop3.pop3.is_empty() && config.pop3.pop3s.is_empty()),
+            POP3_SILENCE_SECONDS,
+            "RFC 1939 §3",
+        ),
+    ];
+    let broken = demands.into_iter().filter(|(_, is_served, least, _)| *is_served && given < *least);
+    broken
+        .map(|(protocol, _, least, source)| {
+            format!("limits.command_timeout_seconds is {given}, and {protocol} must allow {least} ({source})")
+        })
+        .collect()
 }
 
 fn together(config: &Config) -> Vec<Wrong> {

@@ -360,10 +360,17 @@ pub struct LimitsSection {
     pub command_timeout_seconds: u64,
     /// How long a client may take to log in.
     pub login_timeout_seconds: u64,
+    /// How long a client may take nothing of what it is sent.
+    pub write_timeout_seconds: u64,
 }
 
 impl Default for LimitsSection {
     fn default() -> Self {
-        Self { session_octets: 512 << 20, command_timeout_seconds: 30 * 60, login_timeout_seconds: 60 }
+        Self {
+            session_octets: 512 << 20,
+            command_timeout_seconds: 30 * 60,
+            login_timeout_seconds: 60,
+            write_timeout_seconds: 5 * 60,
+        }
     }
 }

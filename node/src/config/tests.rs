@@ -72,6 +72,19 @@ fn everything_that_is_out_of_bounds_is_told_at_once() {
 }
 
 #[test]
+fn a_silence_shorter_than_the_standards_allow_is_warned_of() {
+    let warnings = |seconds: u64, more: &str| {
+        let text = format!("[limits]\ncommand_timeout_seconds = {seconds}\n{more}");
+        Config::parse(&text).expect("allowed").warnings()
+    };
+    assert_eq!(warnings(1800, ""), [""; 0]);
+    assert!(matches!(&warnings(1799, "")[..], [imap] if imap.contains("RFC 9051") && imap.contains("1800")));
+    let both = warnings(599, "");
+    assert!(both.len() == 2 && both[1].contains("POP3") && both[1].contains("600 (RFC 1939 §3)"), "{both:?}");
+    assert_eq!(warnings(599, "[pop3]\npop3 = []\npop3s = []\n").len(), 1);
+}
+
+#[test]
 fn ports_may_be_left_to_the_system_many_times() {
     let text = "[imap]\nimap = [\"127.0.0.1:0\"]\n[smtp]\nmx = [\"127.0.0.1:0\"]\n";
     assert!(Config::parse(text).is_ok());

@@ -16,6 +16,8 @@ pub struct ImapConfig {
     pub login_timeout_s: u64,
     /// How long a logged-in client may be silent, in seconds; at least 1,800 (RFC 9051 §5.4).
     pub idle_timeout_s: u64,
+    /// After how long without a word to it an idle client is told that the server is there, in seconds.
+    pub idle_notice_s: u64,
     /// How long a client may refuse to take what it asked for, in seconds.
     pub write_timeout_s: u64,
 }
@@ -27,6 +29,7 @@ impl Default for ImapConfig {
             append_limit_octets: 50 << 20,
             login_timeout_s: crate::limits::IMAP_LOGIN_TIME.as_secs(),
             idle_timeout_s: 1_860,
+            idle_notice_s: crate::limits::IMAP_IDLE_NOTICE.as_secs(),
             write_timeout_s: 300,
         }
     }

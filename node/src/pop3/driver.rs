@@ -12,8 +12,10 @@ use sterna_gateway::login::sasl::Credentials;
 use sterna_gateway::login::{Authenticator, LoginError};
 use sterna_gateway::net::{ByteBudget, Connection, Drain, Tls};
 use sterna_storage::Error;
+use sterna_storage::directory::{Account, Directory};
 use sterna_storage::mailstore::MailStore;
 use sterna_storage::types::UidSet;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::codec::{LineDecoder, ResponseCode, Stuffer, TopCutter, err};
@@ -22,6 +24,7 @@ use super::lock::{MaildropLock, MaildropLocks};
 use super::maildrop::Maildrop;
 use super::session::{Facts, LoginRefusal, Retrieval, Session, Step};
 use crate::limits::{POP3_BUDGET_PATIENCE, POP3_OUTPUT_OCTETS, POP3_RETRIEVAL_OCTETS};
+use crate::standing::{self, Standing};
 
 /// What the POP3 sessions of a node share.
 pub struct Runtime {
@@ -31,12 +34,16 @@ pub struct Runtime {
     pub login_timeout: Duration,
     /// Without a command for so long, a session ends and removes nothing. RFC 1939 §3 asks for 10 minutes at least.
     pub idle_timeout: Duration,
+    /// A client that takes nothing of a reply for so long is given up.
+    pub write_timeout: Duration,
     /// Networks whose clients may log in without TLS.
     pub trusted_networks: Vec<Network>,
     /// The certificates, if STLS is to be offered.
     pub tls: Option<Tls>,
     /// Who may log in.
     pub authenticator: Authenticator,
+    /// Where accounts are looked at again.
+    pub directory: Directory,
     /// Where the mail is.
     pub store: MailStore,
     /// Who has which maildrop.
@@ -72,6 +79,10 @@ struct Driver {
 /// What a login gave.
 struct Opened {
     inbox: Inbox,
+    account: Arc<Account>,
+    // The directory's version when the account was last looked at.
+    directory_version: u64,
+    changes: watch::Receiver<()>,
     // Held for as long as the session lasts.
     _lock: MaildropLock,
 }
@@ -101,6 +112,9 @@ impl Driver {
     async fn run(mut self) -> io::Result<()> {
         loop {
             while let Some(line) = self.decoder.decode(&mut self.input) {
+                if self.is_revoked().await {
+                    return self.flush().await;
+                }
                 let step = self.session.handle(&line, &mut self.output);
                 let flow = self.take(step).await?;
                 if flow == Flow::Close {
@@ -116,6 +130,27 @@ impl Driver {
         }
     }
 
+    /// Whether the session ends because its account is not what it was; then the client is told, and nothing is
+    /// removed. The account is looked at again when the directory has changed.
+    async fn is_revoked(&mut self) -> bool {
+        let directory = &self.runtime.directory;
+        let version = directory.version();
+        let Some(opened) = self.opened.as_mut().filter(|opened| opened.directory_version != version) else {
+            return false;
+        };
+        match Box::pin(standing::of(directory, &opened.account)).await {
+            Standing::Good(current) => {
+                (opened.account, opened.directory_version) = (current, version);
+                false
+            }
+            Standing::Revoked => {
+                err(&mut self.output, Some(ResponseCode::Auth), "the account has changed, log in again");
+                true
+            }
+            Standing::Unknown => false,
+        }
+    }
+
     /// The idle time begins anew with each command; the time to log in does not.
     fn command_done(&mut self) {
         if self.opened.is_some() {
@@ -123,12 +158,20 @@ impl Driver {
         }
     }
 
-    /// Waits for input, holding no buffer; whether some came. At the deadline the session ends without a word
-    /// (RFC 1939 §3).
+    /// Waits for input, holding no buffer; whether the session goes on. At the deadline it ends without a word
+    /// (RFC 1939 §3), also for a client that never pauses.
     async fn receive(&mut self) -> io::Result<bool> {
+        if Instant::now() >= self.deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if self.is_revoked().await {
+            self.flush().await?;
+            return Ok(false);
+        }
         self.output = BytesMut::new();
         let drain = self.runtime.drain.clone();
         let read = timeout_at(self.deadline, self.connection.read(&mut self.input));
+        let changes = self.opened.as_mut().map(|opened| &mut opened.changes);
         tokio::select! {
             biased;
             read = read => match read {
@@ -140,6 +183,8 @@ impl Driver {
                 self.flush().await?;
                 Ok(false)
             }
+            // It is looked at before the next wait.
+            () = changed(changes) => Ok(true),
         }
     }
 
@@ -196,6 +241,7 @@ impl Driver {
 
     async fn open(&self, credentials: &Credentials) -> Result<(Opened, Maildrop), LoginRefusal> {
         let peer = self.connection.peer;
+        let directory_version = self.runtime.directory.version();
         let verified = self.runtime.authenticator.authenticate(credentials, peer.ip()).await;
         let account = verified.map_err(|error| {
             tracing::info!(%peer, login = %credentials.login, %error, "pop3 login refused");
@@ -205,13 +251,14 @@ impl Driver {
                 LoginError::Unavailable => LoginRefusal::Unavailable,
             }
         })?;
+        let changes = self.runtime.directory.subscribe_to(account.id);
         let lock = self.runtime.locks.acquire(account.id).ok_or(LoginRefusal::InUse)?;
         let (inbox, maildrop) = Inbox::open(&self.runtime.store, account.id).await.map_err(|error| {
             tracing::warn!(%peer, account = %account.id, %error, "cannot open the maildrop");
             LoginRefusal::Unavailable
         })?;
         tracing::info!(%peer, account = %account.id, messages = maildrop.remaining(), "pop3 login");
-        Ok((Opened { inbox, _lock: lock }, maildrop))
+        Ok((Opened { inbox, account, directory_version, changes, _lock: lock }, maildrop))
     }
 
     /// RETR and TOP. If the message cannot be read to its end, the connection breaks: there is no way to
@@ -263,14 +310,23 @@ impl Driver {
         if self.output.len() >= POP3_OUTPUT_OCTETS { self.flush().await } else { Ok(()) }
     }
 
-    /// Writes the output, waiting for the client as long as for a command.
+    /// Writes the output.
     async fn flush(&mut self) -> io::Result<()> {
         if self.output.is_empty() {
             return Ok(());
         }
-        let patience = self.runtime.idle_timeout;
-        self.connection.write(&self.output, patience).await?;
+        self.connection.write(&self.output, self.runtime.write_timeout).await?;
         self.output.clear();
         Ok(())
     }
+}
+
+/// Waits until the directory has changed; for ever before a login.
+async fn changed(changes: Option<&mut watch::Receiver<()>>) {
+    if let Some(changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }

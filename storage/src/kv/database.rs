@@ -269,6 +269,19 @@ mod tests {
     use crate::kv::Memory;
 
     #[tokio::test]
+    async fn reruns_are_bounded() {
+        let database = Database::new(Memory::new());
+        let runs = std::sync::atomic::AtomicU32::new(0);
+        let conflicting = async |_: &mut Transaction| -> Result<()> {
+            runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Err(Error::Conflict)
+        };
+        let outcome = database.run(conflicting).await;
+        assert!(matches!(outcome, Err(Error::Overloaded(_))));
+        assert_eq!(runs.into_inner(), limits::TRANSACTION_ATTEMPTS);
+    }
+
+    #[tokio::test]
     async fn a_run_can_be_spawned_and_borrow() {
         let database = Database::new(Memory::new());
         let task = tokio::spawn(async move {

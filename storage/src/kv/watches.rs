@@ -77,3 +77,21 @@ impl Drop for Registered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watched_keys_are_bounded() {
+        let watches = Arc::new(Watches::default());
+        let key = |number: usize| Bytes::from(number.to_be_bytes().to_vec());
+        let register = |number: usize| watches.register(key(number));
+        let held: Vec<_> = (0..limits::WATCHED_KEYS).map(|number| register(number).expect("room")).collect();
+        assert!(matches!(register(limits::WATCHED_KEYS), Err(Error::Overloaded(_))));
+        register(0).expect("a key that is watched already");
+        drop(held);
+        assert!(watches.is_empty());
+        register(limits::WATCHED_KEYS).expect("room again");
+    }
+}

@@ -14,7 +14,10 @@ use super::{Body, Limits, MailStore, MailboxName, NewMessage, SpecialUse};
 use crate::bodies::Owner;
 use crate::kv::Transaction;
 use crate::kv::database::{operation_result, record_operation};
-use crate::limits::{DELIVERIES_WAITING, DELIVERY_BATCH_MESSAGES, DELIVERY_BATCH_OCTETS, DELIVERY_KEPT};
+use crate::limits::{
+    DELIVERIES_WAITING, DELIVERIES_WAITING_OCTETS, DELIVERY_BATCH_MESSAGES, DELIVERY_BATCH_OCTETS,
+    DELIVERY_KEPT,
+};
 use crate::types::{AccountId, MailboxId, OperationId, Timestamp, Uid};
 use crate::{Error, Result};
 
@@ -62,22 +65,31 @@ struct Waiting {
     answer: oneshot::Sender<Result<Delivered>>,
 }
 
+/// In the order in which they came.
+#[derive(Default)]
+struct Waiters {
+    queue: VecDeque<Waiting>,
+    octets: usize,
+}
+
 /// Who waits for which mailbox. A lane is there exactly as long as a task empties it.
 #[derive(Default)]
-pub(super) struct Lanes(Mutex<HashMap<LaneKey, VecDeque<Waiting>>>);
+pub(super) struct Lanes(Mutex<HashMap<LaneKey, Waiters>>);
 
 impl Lanes {
     // Whether the caller has to start the lane's task.
     fn enter(&self, key: LaneKey, waiting: Waiting) -> Result<bool> {
+        let octets = waiting.delivery.message.written_octets();
         let mut lanes = self.0.lock();
         if let Some(lane) = lanes.get_mut(&key) {
-            if lane.len() >= DELIVERIES_WAITING {
+            if lane.queue.len() >= DELIVERIES_WAITING || lane.octets + octets > DELIVERIES_WAITING_OCTETS {
                 return Err(Error::Overloaded("deliveries waiting for one mailbox".into()));
             }
-            lane.push_back(waiting);
+            lane.queue.push_back(waiting);
+            lane.octets += octets;
             return Ok(false);
         }
-        lanes.insert(key, VecDeque::from([waiting]));
+        lanes.insert(key, Waiters { queue: VecDeque::from([waiting]), octets });
         Ok(true)
     }
 
@@ -88,11 +100,12 @@ impl Lanes {
         let (mut batch, mut octets) = (Vec::new(), 0);
         while batch.len() < DELIVERY_BATCH_MESSAGES
             && octets < DELIVERY_BATCH_OCTETS
-            && let Some(waiting) = lane.pop_front()
+            && let Some(waiting) = lane.queue.pop_front()
         {
             octets += waiting.delivery.message.written_octets();
             batch.push(waiting);
         }
+        lane.octets -= octets;
         if batch.is_empty() {
             lanes.remove(key);
         }
@@ -266,5 +279,74 @@ impl MailStore {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::mailstore::BodyRef;
+    use crate::types::{BodyId, Flags};
+
+    const LANE: LaneKey = (AccountId(1), Target::Inbox);
+
+    fn waiting(summary_octets: usize) -> Waiting {
+        let message = NewMessage {
+            body: Body::Shared(BodyRef { id: BodyId([0; 16]), size: 1 }),
+            prefix: Bytes::new(),
+            summary: vec![0; summary_octets].into(),
+            flags: Flags::default(),
+            internal_date: Timestamp::from_secs(0),
+        };
+        let (account, target) = LANE;
+        let limits = Limits::default();
+        Waiting {
+            delivery: Delivery { operation: None, account, target, message, limits },
+            answer: oneshot::channel().0,
+        }
+    }
+
+    /// How many get in before one is told `Overloaded`.
+    fn admitted(lanes: &Lanes, summary_octets: usize) -> usize {
+        let mut admitted = 0;
+        while lanes.enter(LANE, waiting(summary_octets)).is_ok() {
+            admitted += 1;
+        }
+        admitted
+    }
+
+    #[test]
+    fn who_waits_for_a_mailbox_is_bounded_by_number_and_octets() {
+        let lanes = Lanes::default();
+        assert_eq!(admitted(&lanes, 0), DELIVERIES_WAITING);
+        let other = (AccountId(2), Target::Inbox);
+        assert!(lanes.enter(other, waiting(0)).is_ok_and(|is_first| is_first), "another mailbox");
+        assert_eq!(lanes.take(&LANE).len(), DELIVERY_BATCH_MESSAGES);
+        assert_eq!(admitted(&lanes, 0), DELIVERY_BATCH_MESSAGES);
+
+        let lanes = Lanes::default();
+        let octets = crate::limits::SUMMARY_OCTETS;
+        let each = waiting(octets).delivery.message.written_octets();
+        assert_eq!(admitted(&lanes, octets), DELIVERIES_WAITING_OCTETS / each);
+        let taken = lanes.take(&LANE).len();
+        assert_eq!(taken, DELIVERY_BATCH_OCTETS.div_ceil(each));
+        assert_eq!(admitted(&lanes, octets), taken);
+        while !lanes.take(&LANE).is_empty() {}
+        assert!(lanes.0.lock().is_empty());
+    }
+
+    #[test]
+    fn a_prefix_or_summary_past_its_bound_is_refused() {
+        use crate::limits::{PREFIX_OCTETS, SUMMARY_OCTETS};
+
+        let of = |prefix: usize, summary: usize| {
+            let message = waiting(summary).delivery.message;
+            NewMessage { prefix: vec![b'x'; prefix].into(), ..message }.check()
+        };
+        assert!(of(PREFIX_OCTETS, SUMMARY_OCTETS).is_ok());
+        assert!(matches!(of(PREFIX_OCTETS + 1, 0), Err(Error::TooLarge(_))));
+        assert!(matches!(of(0, SUMMARY_OCTETS + 1), Err(Error::TooLarge(_))));
     }
 }

@@ -371,3 +371,21 @@ async fn an_entry_put_in_claimed_is_nobody_elses_until_its_node_is_gone() {
     assert_eq!(claims.iter().map(|claim| &claim.entry.payload[..]).collect::<Vec<_>>(), [b"two"]);
     assert!(matches!(queue.check(&claim).await, Err(Error::NotFound(_))));
 }
+
+#[tokio::test]
+async fn a_queue_is_listed_in_bounded_pages() {
+    let house = House::new().await;
+    let queue = house.queue(true).await;
+    for number in 0..8 {
+        house.put(&queue, number, 0, Bytes::from(vec![0; 1 << 20])).await;
+    }
+    let (mut after, mut listed) = (None, 0);
+    loop {
+        let page = queue.list(after, 1000).await.expect("reads");
+        let octets: usize = page.iter().map(|listed| listed.entry.payload.len()).sum();
+        assert!(octets < crate::limits::QUEUE_LISTED_OCTETS + (1 << 20) + 1, "{octets} octets in one page");
+        let Some(last) = page.last() else { break };
+        (after, listed) = (Some(last.entry.id), listed + page.len());
+    }
+    assert_eq!(listed, 8);
+}

@@ -9,14 +9,14 @@ use std::time::Instant;
 use super::super::codec::{DataDecoder, EnhancedCode, Reply};
 use super::super::session::transfer::Transfer;
 use super::super::session::{Session, State, Step, replies};
-use crate::limits::SKIPPED_CHUNK_FACTOR;
+use crate::limits::SKIPPED_FACTOR;
 
 impl<A> Session<A> {
     /// A chunk that is refused is read all the same, and then answered: its octets follow without
     /// waiting (RFC 3030 §2).
     pub(super) fn bdat(&mut self, size_octets: u64, last: bool, now: Instant) -> Option<Step<A>> {
         let limit = self.config.message_octets as u64;
-        if size_octets > limit.saturating_mul(SKIPPED_CHUNK_FACTOR) {
+        if size_octets > limit.saturating_mul(SKIPPED_FACTOR) {
             self.close_with(&replies::TOO_LARGE);
             return None;
         }

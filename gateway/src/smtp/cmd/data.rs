@@ -73,6 +73,7 @@ impl<A> Session<A> {
             return self.fail(&replies::SENDER_FIRST);
         };
         self.counts.idle_commands = 0;
+        self.counts.surplus_recipients = 0;
         self.replies_due = self.replies_to(transaction.recipients.len());
         if let Err(reply) = transfer.verdict() {
             self.message_answered(&[reply]);

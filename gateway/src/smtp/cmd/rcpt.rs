@@ -28,7 +28,7 @@ impl<A> Session<A> {
         }
         // RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest apart.
         if transaction.recipients.len() >= self.config.recipients {
-            return self.say(&replies::TOO_MANY_RECIPIENTS);
+            return self.surplus_recipient();
         }
         self.state = State::Asked;
         Some(Step::CheckRecipient(Candidate { path, parameters }))

@@ -29,6 +29,8 @@ pub struct Config {
     /// How long a client may take over one command; RFC 5321 §4.5.3.2.7 asks for five minutes,
     /// [`COMMAND_WAIT`](crate::limits::COMMAND_WAIT).
     pub command_wait: std::time::Duration,
+    /// How long a client may take nothing of a reply.
+    pub reply_wait: std::time::Duration,
 }
 
 impl Config {

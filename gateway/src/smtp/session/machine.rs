@@ -13,6 +13,7 @@ use super::transfer::{Taken, Transfer};
 use super::{Candidate, Config, Hello, Incoming, Role, Transaction};
 use crate::limits::{
     CLIENT_ERRORS, COMMAND_LINE_OCTETS, IDLE_COMMANDS, LOGIN_LINE_OCTETS, REFUSED_RECIPIENTS,
+    SURPLUS_RECIPIENTS,
 };
 use crate::login::sasl::{Credentials, Exchange};
 
@@ -62,6 +63,8 @@ pub(in crate::smtp) struct Counts {
     pub(in crate::smtp) errors: u32,
     pub(in crate::smtp) login_failures: u32,
     pub(in crate::smtp) refused_recipients: u32,
+    /// Recipients past the transaction's limit, since the last message.
+    pub(in crate::smtp) surplus_recipients: u32,
     /// Commands since the last message, other than those that make one.
     pub(in crate::smtp) idle_commands: u32,
 }
@@ -206,7 +209,13 @@ impl<A> Session<A> {
         let Some(transfer) = self.transfer.as_mut().filter(|_| !input.is_empty()) else {
             return Some(Step::NeedMore);
         };
-        match transfer.take(input, now) {
+        // What is far too large is read to its end for the answer's sake, but not for ever.
+        let length = input.len().min(transfer.readable_octets());
+        if length == 0 {
+            self.close_with(&replies::TOO_LARGE);
+            return None;
+        }
+        match transfer.take(&input[..length], now) {
             Taken::Octets(octets) => {
                 input.advance(octets);
                 None
@@ -283,6 +292,16 @@ impl<A> Session<A> {
         if self.counts.refused_recipients >= REFUSED_RECIPIENTS {
             self.close_with(&replies::TOO_MANY_REFUSED);
         }
+    }
+
+    /// Answers a recipient past the transaction's limit, which is to come in another one.
+    pub(in crate::smtp) fn surplus_recipient(&mut self) -> Option<Step<A>> {
+        self.reply(&replies::TOO_MANY_RECIPIENTS);
+        self.counts.surplus_recipients += 1;
+        if self.counts.surplus_recipients >= SURPLUS_RECIPIENTS {
+            self.close_with(&replies::TOO_MANY_REFUSED);
+        }
+        None
     }
 
     /// Counts a command that makes no message; whether there were too many.

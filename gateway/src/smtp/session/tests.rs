@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::super::codec::{EnhancedCode, Reply};
 use super::*;
-use crate::limits::{COMMAND_WAIT, LOGIN_LINE_OCTETS};
+use crate::limits::{COMMAND_WAIT, LOGIN_LINE_OCTETS, SKIPPED_FACTOR, SURPLUS_RECIPIENTS};
 
 const MESSAGE_OCTETS: usize = 2000;
 
@@ -21,6 +21,7 @@ fn session(role: Role, tls: bool, now: Instant) -> Session<()> {
         recipients: 2,
         starttls: false,
         command_wait: COMMAND_WAIT,
+        reply_wait: COMMAND_WAIT,
     };
     Session::open(Arc::new(config), tls, now)
 }
@@ -142,6 +143,51 @@ fn endless_commands_without_mail_end_the_session() {
         let output = answers(Role::Mx, command.repeat(1000).as_bytes(), &[]);
         assert!(String::from_utf8_lossy(&output).ends_with("closing the connection\r\n"), "{command}");
     }
+}
+
+#[test]
+fn recipients_past_the_limit_are_told_so_and_end_the_session_when_they_do_not() {
+    let now = Instant::now();
+    let mut session = session(Role::Mx, false, now);
+    let (mut input, mut output) = (BytesMut::from(&b"EHLO a\r\nMAIL FROM:<>\r\n"[..]), Vec::new());
+    assert!(feed(&mut session, &mut input, &mut output, now));
+    let most = session.config.recipients;
+    input.extend_from_slice(b"RCPT TO:<x@y.example>\r\n".repeat(most).as_slice());
+    assert!(feed(&mut session, &mut input, &mut output, now));
+    output.clear();
+    let mut surplus = 0;
+    loop {
+        input.extend_from_slice(b"RCPT TO:<x@y.example>\r\n");
+        let goes_on = feed(&mut session, &mut input, &mut output, now);
+        surplus += 1;
+        if !goes_on {
+            break;
+        }
+        assert!(output.starts_with(b"452 4.5.3"));
+        output.clear();
+    }
+    assert_eq!(surplus, SURPLUS_RECIPIENTS);
+    assert!(String::from_utf8_lossy(&output).contains("421"));
+}
+
+#[test]
+fn a_message_without_end_ends_the_session() {
+    let now = Instant::now();
+    let mut session = session(Role::Mx, false, now);
+    let begin = &b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<x@y.example>\r\nDATA\r\n"[..];
+    let (mut input, mut output) = (BytesMut::from(begin), Vec::new());
+    assert!(feed(&mut session, &mut input, &mut output, now));
+    let (line, mut sent) = (b"and so on, and so on, and so on\r\n".repeat(100), 0);
+    loop {
+        input.extend_from_slice(&line);
+        sent += line.len() as u64;
+        if !feed(&mut session, &mut input, &mut output, now) {
+            break;
+        }
+    }
+    let most = session.config.message_octets as u64 * SKIPPED_FACTOR;
+    assert!((most..=most + line.len() as u64).contains(&sent), "{sent} of {most}");
+    assert!(String::from_utf8_lossy(&output).ends_with("552 5.3.4 Message too large\r\n"));
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::super::codec::{DataDecoder, Reply};
 use super::replies;
 use crate::limits::{
-    MESSAGE_BLOCK_WAIT, MESSAGE_MEMORY_FIRST_OCTETS, MESSAGE_MEMORY_SLACK_OCTETS,
-    MESSAGE_MEMORY_WHOLE_OCTETS, MESSAGE_RATE_OCTETS_PER_SECOND, MESSAGE_WAIT,
+    MESSAGE_BLOCK_WAIT, MESSAGE_MEMORY_DECLARED_OCTETS, MESSAGE_MEMORY_FIRST_OCTETS,
+    MESSAGE_MEMORY_SLACK_OCTETS, MESSAGE_MEMORY_WHOLE_OCTETS, MESSAGE_RATE_OCTETS_PER_SECOND, MESSAGE_WAIT,
+    SKIPPED_FACTOR,
 };
 
 /// Under way from DATA or the first BDAT to the end of the message.
@@ -49,10 +50,13 @@ impl Transfer {
         }
     }
 
-    /// What to ask of the budget first: the declared size, or a small message's.
+    /// What to ask of the budget first: the declared size if it is small, or a small message's. More is asked for as
+    /// it comes.
     pub(crate) fn first_grant(&self, declared_octets: Option<u64>) -> usize {
         let declared = declared_octets.and_then(|octets| usize::try_from(octets).ok());
-        declared.unwrap_or(MESSAGE_MEMORY_FIRST_OCTETS).min(self.limit_octets) + MESSAGE_MEMORY_SLACK_OCTETS
+        let first =
+            declared.map_or(MESSAGE_MEMORY_FIRST_OCTETS, |octets| octets.min(MESSAGE_MEMORY_DECLARED_OCTETS));
+        first.min(self.limit_octets) + MESSAGE_MEMORY_SLACK_OCTETS
     }
 
     /// The budget granted so many octets in all.
@@ -104,6 +108,12 @@ impl Transfer {
         (self.last_block + MESSAGE_BLOCK_WAIT).min(self.started + MESSAGE_WAIT + fair)
     }
 
+    /// How many more octets are read, whether or not they are kept.
+    pub(crate) fn readable_octets(&self) -> usize {
+        let most = (self.limit_octets as u64).saturating_mul(SKIPPED_FACTOR);
+        usize::try_from(most.saturating_sub(self.received_octets)).unwrap_or(usize::MAX)
+    }
+
     /// What the message is answered with if it cannot be handed on.
     pub(crate) fn verdict(&mut self) -> Result<(), Reply> {
         match (self.refusal.take(), self.decoder.fault()) {
@@ -139,12 +149,17 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_size_is_granted_once_and_an_undeclared_one_in_few_steps() {
+    fn a_small_declared_size_is_granted_once_and_any_other_in_few_steps() {
         let mut wire = b"0123456789\r\n".repeat(250_000);
         let size = wire.len();
         wire.extend_from_slice(b".\r\n");
+        let (transfer, grants) = receive(&[&wire[..36_000], b".\r\n"].concat(), Some(36_000), 50 << 20);
+        assert_eq!((transfer.message.len(), grants), (36_000, 0));
         let (transfer, grants) = receive(&wire, Some(size as u64), 50 << 20);
-        assert_eq!((transfer.message.len(), grants), (size, 0));
+        assert_eq!(transfer.message.len(), size);
+        assert!(grants < 10, "{grants}");
+        let (transfer, _) = receive(b".\r\n", Some(50 << 20), 50 << 20);
+        assert!(transfer.granted_octets <= MESSAGE_MEMORY_DECLARED_OCTETS + MESSAGE_MEMORY_SLACK_OCTETS);
         let (transfer, grants) = receive(&wire, None, 50 << 20);
         assert_eq!(transfer.message.len(), size);
         assert!(grants < 10, "{grants}");

@@ -1,7 +1,7 @@
 //! LIST with the options of LIST-EXTENDED, LIST-STATUS and SPECIAL-USE (RFC 9051 §6.3.9, RFC 5258,
 //! RFC 5819, RFC 6154).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sterna_storage::mailstore::{Mailbox, MailboxName};
 
@@ -12,6 +12,7 @@ use crate::imap::codec::command::{List, ListSelection};
 use crate::imap::codec::mailbox_name::{self, NameEncoding};
 use crate::imap::codec::writer;
 use crate::imap::status::{CommandError, Outcome, Status};
+use crate::limits::IMAP_LIST_STEPS;
 
 /// A name that exists, is subscribed, or stands above one that does or is.
 #[derive(Debug, Default)]
@@ -50,6 +51,25 @@ impl Names {
         Self(names)
     }
 
+    /// The names that match one of the patterns. Others get their turn in between.
+    pub(super) async fn matching(&self, patterns: &[Pattern]) -> HashSet<&MailboxName> {
+        let (mut matching, mut steps) = (HashSet::new(), 0);
+        for name in self.0.keys() {
+            for pattern in patterns {
+                steps += pattern.steps(name.as_str());
+                if steps > IMAP_LIST_STEPS {
+                    steps = 0;
+                    tokio::task::yield_now().await;
+                }
+                if pattern.matches(name.as_str()) {
+                    matching.insert(name);
+                    break;
+                }
+            }
+        }
+        matching
+    }
+
     /// Names below `name`.
     fn below<'n>(&'n self, name: &'n MailboxName) -> impl Iterator<Item = (&'n MailboxName, &'n Node)> {
         let same_start =
@@ -72,13 +92,14 @@ pub(super) async fn run(call: &mut Call<'_>, list: List) -> Outcome {
         return Ok(Status::ok("LIST completed"));
     }
     let patterns = patterns(&list.reference, &list.patterns, encoding);
-    let matches = |name: &MailboxName| patterns.iter().any(|pattern| pattern.matches(name.as_str()));
     let names = Names::read(call).await?;
-    for (name, node) in names.0.iter().filter(|(name, _)| matches(name)) {
+    let matched = names.matching(&patterns).await;
+    for (name, node) in names.0.iter().filter(|(name, _)| matched.contains(name)) {
         let children =
             list.select.recursive_match && names.any_below(name, |_, below| satisfies(below, list.select));
         let hidden_child = children
-            && names.any_below(name, |other, below| satisfies(below, list.select) && !matches(other));
+            && names
+                .any_below(name, |other, below| satisfies(below, list.select) && !matched.contains(other));
         if !(satisfies(node, list.select) || hidden_child) {
             continue;
         }

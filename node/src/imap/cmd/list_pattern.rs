@@ -4,19 +4,51 @@ use crate::limits;
 
 /// A pattern in its canonical form: the reference, then the client's pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern(String);
+pub(super) struct Pattern {
+    text: String,
+    /// Octets in it that are no wildcards: a name that matches has as many at least.
+    literals: usize,
+}
 
 impl Pattern {
     /// `None` for what is longer than any name can match: it is ignored, as the RFC says of patterns
     /// that are not accepted.
     pub(super) fn new(reference: &str, pattern: &str) -> Option<Self> {
         let text = format!("{reference}{pattern}");
-        (text.len() <= limits::IMAP_PATTERN_OCTETS).then_some(Self(text))
+        (text.len() <= limits::IMAP_PATTERN_OCTETS).then(|| Self::of(&text))
     }
 
-    /// Whether the whole name matches. The number of steps is bounded by the product of the lengths.
+    /// Of wildcards that follow each other one is enough: any `*` among them takes what all of them do.
+    fn of(text: &str) -> Self {
+        let mut short = String::with_capacity(text.len());
+        let mut literals = 0;
+        for character in text.chars() {
+            match (character, short.chars().next_back()) {
+                ('*' | '%', Some('*')) | ('%', Some('%')) => {}
+                ('*', Some('%')) => {
+                    short.pop();
+                    short.push('*');
+                }
+                _ => {
+                    literals += if matches!(character, '*' | '%') { 0 } else { character.len_utf8() };
+                    short.push(character);
+                }
+            }
+        }
+        Self { text: short, literals }
+    }
+
+    /// About how many steps [`Pattern::matches`] takes at most.
+    pub(super) fn steps(&self, name: &str) -> usize {
+        if self.literals > name.len() { 1 } else { self.text.len() * name.len() }
+    }
+
+    /// Whether the whole name matches.
     pub(super) fn matches(&self, name: &str) -> bool {
-        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        if self.literals > name.len() {
+            return false;
+        }
+        let (pattern, name) = (self.text.as_bytes(), name.as_bytes());
         // INBOX is named in any case (RFC 9051 §5.1), also where a wildcard follows: `inbox*`.
         let any_case = if name.split(|byte| *byte == b'/').next() == Some(b"INBOX") { 5 } else { 0 };
         // reached[i]: the pattern so far matches the first i octets of the name.
@@ -55,6 +87,19 @@ mod tests {
 
     fn matches(pattern: &str, name: &str) -> bool {
         Pattern::new("", pattern).expect("short").matches(name)
+    }
+
+    #[test]
+    fn wildcards_that_follow_each_other_are_one() {
+        for (pattern, short) in
+            [("*%*%*%*", "*"), ("%%%", "%"), ("a%*b", "a*b"), ("a*%b%%", "a*b%"), ("%a*", "%a*")]
+        {
+            assert_eq!(Pattern::of(pattern).text, short, "{pattern}");
+        }
+        let name = "a".repeat(100);
+        assert_eq!(Pattern::of(&"*%".repeat(2_000)).steps(&name), 100);
+        assert_eq!(Pattern::of(&"*a".repeat(101)).steps(&name), 1, "more letters than the name has");
+        assert!(Pattern::new("", &"a".repeat(limits::IMAP_PATTERN_OCTETS + 1)).is_none());
     }
 
     #[test]

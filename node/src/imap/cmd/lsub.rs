@@ -14,10 +14,10 @@ pub(super) async fn run(call: &mut Call<'_>, reference: &[u8], pattern: &[u8]) -
         return Ok(Status::ok("LSUB completed"));
     }
     let patterns = patterns(reference, &[pattern.to_vec()], encoding);
-    let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
     let names = Names::read(call).await?;
-    for (name, node) in names.0.iter().filter(|(name, _)| matches(name.as_str())) {
-        let hides = || names.any_below(name, |other, below| below.subscribed && !matches(other.as_str()));
+    let matched = names.matching(&patterns).await;
+    for (name, node) in names.0.iter().filter(|(name, _)| matched.contains(name)) {
+        let hides = || names.any_below(name, |other, below| below.subscribed && !matched.contains(other));
         let attributes = match node.subscribed {
             true => "",
             false if pattern.contains(&b'%') && hides() => "\\Noselect",

@@ -265,3 +265,41 @@ fn create_uses(cursor: &mut Cursor<'_>) -> Parse<Vec<String>> {
     }
     Ok(uses)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_valid(line: String) -> bool {
+        command(format!("{line}\r\n").as_bytes()).command.is_ok()
+    }
+
+    fn many(count: usize, one: &str) -> String {
+        vec![one; count].join(" ")
+    }
+
+    #[test]
+    fn commands_are_taken_up_to_their_bounds_and_not_past_them() {
+        let of_length = |octets| format!("{} NOOP", "t".repeat(octets));
+        let items = |count| format!("t FETCH 1 ({})", many(count, "UID"));
+        let part = |depth| format!("t FETCH 1 BODY[{}]", vec!["1"; depth].join("."));
+        let nested = |depth| format!("t SEARCH {} SEEN", many(depth, "NOT"));
+        let patterns = |count| format!("t LIST \"\" ({})", many(count, "a%"));
+        let id = |count: usize| {
+            let fields: Vec<String> = (0..count).map(|number| format!("\"f{number}\" \"v\"")).collect();
+            format!("t ID ({})", fields.join(" "))
+        };
+        let cases: [(&str, &dyn Fn(usize) -> String, usize); 6] = [
+            ("tag", &of_length, limits::IMAP_TAG_OCTETS),
+            ("items", &items, limits::IMAP_FETCH_ITEMS),
+            ("part", &part, limits::IMAP_PART_DEPTH),
+            ("nesting", &nested, limits::IMAP_SEARCH_DEPTH),
+            ("patterns", &patterns, limits::IMAP_LIST_PATTERNS),
+            ("fields", &id, limits::IMAP_ID_FIELDS),
+        ];
+        for (what, line, most) in cases {
+            assert!(is_valid(line(most)), "{what}");
+            assert!(!is_valid(line(most + 1)), "{what}");
+        }
+    }
+}

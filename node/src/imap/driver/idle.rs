@@ -1,5 +1,6 @@
 //! IDLE (RFC 9051 §6.3.13): what happens in the mailbox is told as it happens. An idle connection
-//! holds no buffer, and no place in the mailbox but its position.
+//! holds no buffer, and no place in the mailbox but its position. Where nothing happens, a word now and then shows
+//! both sides, and the routers between them, that the other is there.
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ impl Link {
     pub(super) async fn idle(&mut self, tag: &str) -> Result<(), End> {
         self.output.extend_from_slice(b"+ idling\r\n");
         let deadline = Instant::now() + Duration::from_secs(self.context.config.idle_timeout_s);
+        let interval = Duration::from_secs(self.context.config.idle_notice_s);
+        let mut notice = Instant::now() + interval;
         let mut mailbox = self.open_mailbox();
         let mut changes = self.changes();
         let mut account = self.context.directory.subscribe_to(self.session.account().id);
@@ -30,6 +33,9 @@ impl Link {
                 // INBOX was renamed, and goes on as another one.
                 (mailbox, changes) = (self.open_mailbox(), self.changes());
             }
+            if !self.output.is_empty() {
+                notice = Instant::now() + interval;
+            }
             self.flush().await?;
             // Between two pushes nothing is in hand: the input is empty unless half a line has come.
             let between = self.input.is_empty();
@@ -37,6 +43,7 @@ impl Link {
                 filled = self.fill(deadline, between) => filled?,
                 () = changed(&mut changes) => {}
                 _ = account.changed() => {}
+                () = tokio::time::sleep_until(notice) => self.output.extend_from_slice(b"* OK Still here\r\n"),
             }
         }
     }

@@ -1,8 +1,7 @@
-//! An account that is deleted, disabled, or given another password ends its sessions (design §6).
-
-use sterna_storage::directory::Account;
+//! An account that is revoked ends its sessions.
 
 use super::connection::{End, Link, bye};
+use crate::standing::{self, Standing};
 
 impl Link {
     /// Looks at the account again if the directory has changed since it was last looked at.
@@ -11,22 +10,15 @@ impl Link {
         let Some(known) = self.session.account.as_ref().filter(|_| version != self.directory_version) else {
             return Ok(());
         };
-        match self.context.directory.account(known.id).await {
-            Ok(Some(current)) if current.enabled && password(&current) == password(known) => {
+        match standing::of(&self.context.directory, known).await {
+            Standing::Good(current) => {
                 self.session.account = Some(current);
                 self.directory_version = version;
                 Ok(())
             }
-            Ok(_) => Err(bye("The account has changed; log in again")),
-            // Not readable for a moment: looked at again with the next command.
-            Err(error) => {
-                tracing::warn!(%error, "an IMAP session's account cannot be looked at");
-                Ok(())
-            }
+            Standing::Revoked => Err(bye("The account has changed; log in again")),
+            // Looked at again with the next command.
+            Standing::Unknown => Ok(()),
         }
     }
-}
-
-fn password(account: &Account) -> Option<&str> {
-    account.password_hash.as_ref().map(|hash| hash.expose().as_str())
 }

@@ -228,3 +228,47 @@ fn records_that_are_none_are_refused() {
         let _ = AddressRecord::decode(&octets).is_ok();
     });
 }
+
+#[tokio::test]
+async fn what_a_domain_or_account_may_hold_is_bounded() {
+    use crate::limits::{ACCOUNT_NAME_OCTETS, DIRECTORY_RECORD_OCTETS, DKIM_KEYS, FURTHER_NAMES};
+
+    let directory = two_domains().await;
+    let ann = account(&directory, "ann@a.example").await;
+    let named = |octets: usize| {
+        move |account: &mut Account| {
+            account.name = "x".repeat(octets);
+            Ok(())
+        }
+    };
+    directory.update_account(ann.id, named(ACCOUNT_NAME_OCTETS)).await.expect("fits");
+    let refused = directory.update_account(ann.id, named(ACCOUNT_NAME_OCTETS + 1)).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))));
+
+    let keys = |count: usize, octets: usize| {
+        move |domain: &mut Domain| {
+            let key = |number: usize| DkimKey {
+                selector: format!("s{number}"),
+                algorithm: DkimAlgorithm::Ed25519Sha256,
+                private_key: Secret::new(vec![0; octets]),
+                public_key: b"public".to_vec(),
+                created: Timestamp::now(),
+            };
+            domain.dkim = (0..count).map(key).collect();
+            Ok(())
+        }
+    };
+    let a = name("a.example");
+    directory.update_domain(&a, keys(DKIM_KEYS, 100)).await.expect("fits");
+    let too_many = directory.update_domain(&a, keys(DKIM_KEYS + 1, 100)).await;
+    assert!(matches!(too_many, Err(Error::TooLarge(_))));
+    let too_long = directory.update_domain(&a, keys(1, DIRECTORY_RECORD_OCTETS)).await;
+    assert!(matches!(too_long, Err(Error::TooLarge(_))));
+
+    for number in 0..FURTHER_NAMES {
+        directory.create_alias_domain(&name(&format!("n{number}.example")), &a).await.expect("room");
+    }
+    let one_more = directory.create_alias_domain(&name("one-more.example"), &a).await;
+    assert!(matches!(one_more, Err(Error::TooLarge(_))));
+    directory.create_alias_domain(&name("one-more.example"), &name("b.example")).await.expect("of another");
+}

@@ -93,3 +93,40 @@ async fn inbox_cannot_be_deleted_and_subscriptions_outlive_mailboxes() {
     house.store.set_subscribed(ACCOUNT, &named("Sent"), false).await.expect("unsubscribes");
     assert!(!house.store.subscriptions(ACCOUNT).await.expect("lists").contains(&named("Sent")));
 }
+
+#[tokio::test]
+async fn mailboxes_and_subscriptions_are_bounded() {
+    use crate::limits::{MAILBOX_NAME_LEVELS, MAILBOXES_PER_ACCOUNT, SUBSCRIPTIONS_PER_ACCOUNT};
+
+    let house = House::new().await;
+    // Each name makes its superiors.
+    let deepest = |number: usize| named(&format!("{number}{}", "/x".repeat(MAILBOX_NAME_LEVELS - 1)));
+    let mut made = 0;
+    let refused = loop {
+        match house.store.create_mailbox(ACCOUNT, &deepest(made), None).await {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::TooLarge(_)), "{refused}");
+    let there = names(&house).await.len();
+    assert!(there <= MAILBOXES_PER_ACCOUNT && there + MAILBOX_NAME_LEVELS > MAILBOXES_PER_ACCOUNT, "{there}");
+    for number in there..MAILBOXES_PER_ACCOUNT {
+        house.store.create_mailbox(ACCOUNT, &named(&format!("flat{number}")), None).await.expect("room");
+    }
+    let one_more = house.store.create_mailbox(ACCOUNT, &named("flat"), None).await;
+    assert!(matches!(one_more, Err(Error::TooLarge(_))));
+
+    let subscribed = house.store.subscriptions(ACCOUNT).await.expect("lists").len();
+    let fill = async |tx: &mut crate::kv::Transaction| {
+        for number in subscribed..SUBSCRIPTIONS_PER_ACCOUNT {
+            tx.set(super::super::keys::subscription(ACCOUNT, &named(&format!("news{number}"))), Bytes::new());
+        }
+        Ok(())
+    };
+    house.db.run(fill).await.expect("written");
+    let one_more = house.store.set_subscribed(ACCOUNT, &named("news"), true).await;
+    assert!(matches!(one_more, Err(Error::TooLarge(_))));
+    house.store.set_subscribed(ACCOUNT, &named("news9999"), false).await.expect("unsubscribes");
+    house.store.set_subscribed(ACCOUNT, &named("news"), true).await.expect("room again");
+}
