@@ -37,9 +37,8 @@ impl NameServer {
         let (bound, address) = mpsc::channel();
         let served = Arc::clone(&zone);
         runtime.spawn(async move {
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+            let (socket, listener) = bound_for_both().await;
             let address = socket.local_addr().expect("a bound socket");
-            let listener = TcpListener::bind(address).await.expect("the same port over TCP");
             let mut catalog = Catalog::new();
             catalog.upsert(LowerName::new(&Name::root()), vec![served]);
             let mut server = Server::new(catalog);
@@ -79,6 +78,18 @@ impl NameServer {
         let record = Record::from_rdata(owner, TTL_SECONDS, data);
         self.runtime.block_on(self.zone.upsert(record, 1));
     }
+}
+
+/// One port over UDP and TCP: where the kernel gives one that is taken over TCP, another.
+async fn bound_for_both() -> (UdpSocket, TcpListener) {
+    for _ in 0..100 {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+        let address = socket.local_addr().expect("a bound socket");
+        if let Ok(listener) = TcpListener::bind(address).await {
+            return (socket, listener);
+        }
+    }
+    panic!("no port is free over both UDP and TCP");
 }
 
 fn name(text: &str) -> Name {

@@ -163,6 +163,12 @@ impl Sterna {
 
     /// Starts it again on the same folder and ports.
     pub fn run(&mut self) {
+        self.launch();
+        self.await_ready();
+    }
+
+    /// Starts its process, and waits for nothing.
+    pub fn launch(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let errors = log.try_clone().expect("a log");
@@ -170,6 +176,10 @@ impl Sterna {
         command.env("RUST_LOG", &self.log_filter).envs(self.environment.iter().copied());
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         self.child = Some(command.spawn().expect("the binary runs"));
+    }
+
+    /// Waits until it is ready.
+    pub fn await_ready(&mut self) {
         wait_for("the server", || {
             let child = self.child.as_mut().expect("just started");
             if let Some(status) = child.try_wait().expect("a child") {

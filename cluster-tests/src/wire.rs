@@ -5,7 +5,6 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject as _;
@@ -32,11 +31,16 @@ impl Wire {
     /// Connects in the clear.
     #[track_caller]
     pub fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a listening server");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-        stream.set_nodelay(true).expect("an option");
-        Self { stream: Stream::Plain(stream), received: Vec::new(), awaited: String::new() }
+        Self::try_connect(port).expect("a listening server")
+    }
+
+    /// Connects in the clear, to a server that may be down.
+    pub fn try_connect(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: Stream::Plain(stream), received: Vec::new(), awaited: String::new() })
     }
 
     /// Connects under TLS, trusting `authority` alone.
@@ -48,6 +52,11 @@ impl Wire {
     /// Does the handshake on a connection that was in the clear.
     #[track_caller]
     pub fn start_tls(self, authority: &Path) -> Self {
+        self.try_start_tls(authority).expect("a handshake")
+    }
+
+    /// Does the handshake with a server that may end meanwhile.
+    pub fn try_start_tls(self, authority: &Path) -> io::Result<Self> {
         let Stream::Plain(stream) = self.stream else { panic!("TLS is on already") };
         assert!(self.received.is_empty(), "the server spoke before TLS: {}", self.received.escape_ascii());
         let mut roots = RootCertStore::empty();
@@ -57,8 +66,8 @@ impl Wire {
         let name = ServerName::try_from("localhost").expect("a name");
         let connection = ClientConnection::new(Arc::new(config), name).expect("a configuration");
         let mut tls = StreamOwned::new(connection, stream);
-        tls.conn.complete_io(&mut tls.sock).expect("a handshake");
-        Self { stream: Stream::Tls(Box::new(tls)), received: Vec::new(), awaited: String::new() }
+        tls.conn.complete_io(&mut tls.sock)?;
+        Ok(Self { stream: Stream::Tls(Box::new(tls)), received: Vec::new(), awaited: String::new() })
     }
 
     /// Sends octets as they are.
@@ -85,15 +94,32 @@ impl Wire {
     #[track_caller]
     pub fn line(&mut self) -> Option<String> {
         loop {
-            if let Some(end) = self.received.windows(2).position(|pair| pair == b"\r\n") {
-                let line = self.received.drain(..end + 2).collect::<Vec<_>>();
-                return Some(String::from_utf8_lossy(&line[..end]).into_owned());
+            if let Some(line) = self.take_line() {
+                return Some(line);
             }
             if !self.receive() {
                 assert!(self.received.is_empty(), "half a line: {}", self.received.escape_ascii());
                 return None;
             }
         }
+    }
+
+    /// The next line without its line end, from a server that may end at any octet.
+    pub fn try_line(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(line) = self.take_line() {
+                return Ok(line);
+            }
+            if self.try_receive()? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn take_line(&mut self) -> Option<String> {
+        let end = self.received.windows(2).position(|pair| pair == b"\r\n")?;
+        let line = self.received.drain(..end + 2).collect::<Vec<_>>();
+        Some(String::from_utf8_lossy(&line[..end]).into_owned())
     }
 
     /// The next line, which must begin with `start`.
@@ -147,6 +173,16 @@ impl Wire {
         self.received.drain(..count).collect()
     }
 
+    /// So many octets, from a server that may end at any of them.
+    pub fn try_octets(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.received.len() < count {
+            if self.try_receive()? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(self.received.drain(..count).collect())
+    }
+
     /// Whether the server closes, whatever it says before; what it said.
     #[track_caller]
     pub fn until_closed(&mut self) -> String {
@@ -166,11 +202,6 @@ impl Wire {
         self.awaited = what;
     }
 
-    /// How long to wait for octets.
-    pub fn set_patience(&mut self, patience: Duration) {
-        self.socket().set_read_timeout(Some(patience)).expect("a timeout");
-    }
-
     fn socket(&self) -> &TcpStream {
         match &self.stream {
             Stream::Plain(stream) => stream,
@@ -181,20 +212,23 @@ impl Wire {
     /// Whether something came; not if the server closed, in whichever way.
     #[track_caller]
     fn receive(&mut self) -> bool {
-        let mut chunk = [0; 16 * 1024];
-        let read = match &mut self.stream {
-            Stream::Plain(stream) => stream.read(&mut chunk),
-            Stream::Tls(stream) => stream.read(&mut chunk),
-        };
-        match read {
-            Ok(octets) => {
-                self.received.extend_from_slice(&chunk[..octets]);
-                octets > 0
-            }
+        match self.try_receive() {
+            Ok(octets) => octets > 0,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 panic!("the server says nothing {}", self.awaited)
             }
             Err(_) => false,
         }
+    }
+
+    /// How many octets came; none if the server closed in order.
+    fn try_receive(&mut self) -> io::Result<usize> {
+        let mut chunk = [0; 16 * 1024];
+        let octets = match &mut self.stream {
+            Stream::Plain(stream) => stream.read(&mut chunk),
+            Stream::Tls(stream) => stream.read(&mut chunk),
+        }?;
+        self.received.extend_from_slice(&chunk[..octets]);
+        Ok(octets)
     }
 }

@@ -9,7 +9,7 @@ use sterna_cluster_tests::wire::Wire;
 use crate::mail;
 
 /// Longest that anybody else may wait for being served meanwhile, on a slow machine.
-const SERVED_WITHIN: Duration = Duration::from_secs(20);
+const SERVED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Somebody else delivers, and reads by IMAP.
 fn others_are_served(server: &Sterna) {
@@ -136,13 +136,13 @@ fn huge_literals() {
 
 #[test]
 fn one_byte_at_a_time_for_ever() {
-    let settings = "[limits]\ncommand_timeout_seconds = 3\nlogin_timeout_seconds = 3\n".to_owned();
+    let settings = "[limits]\ncommand_timeout_seconds = 5\nlogin_timeout_seconds = 5\n".to_owned();
     let server = Sterna::start_with(&["ann", "bob"], &Options { settings, ..Options::default() });
     let mut slow: Vec<Wire> =
         all_plain().into_iter().map(|service| Wire::connect(server.port(service))).collect();
     let begin = Instant::now();
     // Each octet comes long before any time without input would be over.
-    while begin.elapsed() < Duration::from_secs(8) {
+    while begin.elapsed() < Duration::from_secs(11) {
         for wire in &mut slow {
             // The server may have closed already, as it should.
             let _ = wire.try_send(b"N");
@@ -152,7 +152,6 @@ fn one_byte_at_a_time_for_ever() {
     others_are_served(&server);
     for (wire, service) in slow.iter_mut().zip(all_plain()) {
         wire.await_now(format!("on {service:?}"));
-        wire.set_patience(Duration::from_secs(10));
         wire.until_closed();
     }
 }

@@ -66,14 +66,9 @@ fn equal_preferences_come_in_every_order() {
     assert_eq!(first.len(), 2);
 }
 
-fn resolver(server: SocketAddr) -> Resolver {
-    let config = DnsConfig {
-        servers: vec![server],
-        timeout_ms: 300,
-        retries: 0,
-        loopback: true,
-        ..DnsConfig::default()
-    };
+fn resolver(server: SocketAddr, timeout_ms: u64) -> Resolver {
+    let config =
+        DnsConfig { servers: vec![server], timeout_ms, retries: 0, loopback: true, ..DnsConfig::default() };
     Resolver::new(&config).expect("a resolver")
 }
 
@@ -100,7 +95,7 @@ async fn routes_follow_the_records() {
         "textless AAAA ::",
     ])
     .await;
-    let resolver = resolver(zone.address);
+    let resolver = resolver(zone.address, 30_000);
     let route = async |name: &str| resolver.route(&domain(name), |_| false).await;
     let shown = |targets: Vec<Target>| -> Vec<String> {
         targets.iter().map(|target| format!("{} {:?}", target.host, target.addresses)).collect()
@@ -122,7 +117,7 @@ async fn routes_follow_the_records() {
 #[tokio::test]
 async fn silence_is_temporary() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.expect("loopback");
-    let resolver = resolver(silent.local_addr().expect("bound"));
+    let resolver = resolver(silent.local_addr().expect("bound"), 300);
     assert_eq!(resolver.route(&domain("x.test"), |_| false).await.map_err(status), Err("4.4.3"));
 }
 

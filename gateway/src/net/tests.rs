@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Authority {
     tls: Tls,

@@ -126,8 +126,7 @@ async fn free_port() -> u16 {
 
 async fn outbound(port: u16, records: &[&str]) -> (Outbound, TestZone) {
     let zone = TestZone::start(records).await;
-    let dns =
-        DnsConfig { servers: vec![zone.address], loopback: true, timeout_ms: 500, ..DnsConfig::default() };
+    let dns = DnsConfig { servers: vec![zone.address], loopback: true, ..DnsConfig::default() };
     let resolver = Resolver::new(&dns).expect("a resolver");
     let config = OutboundConfig { host: "us.test".into(), port, ..OutboundConfig::default() };
     (Outbound::new(resolver, config).expect("cryptography"), zone)

@@ -308,7 +308,7 @@ async fn waiting_ends_when_an_entry_comes() {
         async move { queue.wait_for_due(at(0)).await }
     });
     let entry = house.put(&queue, 1, 0, Bytes::new()).await;
-    tokio::time::timeout(Duration::from_secs(20), waiting)
+    tokio::time::timeout(Duration::from_secs(60), waiting)
         .await
         .expect("woken")
         .expect("runs")
@@ -325,7 +325,7 @@ async fn waiting_ends_when_the_time_comes() {
     house.put(&queue, 1, 10_000, Bytes::new()).await;
     let start = Instant::now();
     queue.wait_for_due(at(9_850)).await.expect("reads");
-    assert!((150..20_000).contains(&start.elapsed().as_millis()));
+    assert!((150..60_000).contains(&start.elapsed().as_millis()));
 }
 
 #[tokio::test]

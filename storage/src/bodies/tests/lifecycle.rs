@@ -303,7 +303,7 @@ async fn workers_pack_and_collect_by_themselves() {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(20), reached).await.expect("the workers do it");
+        tokio::time::timeout(std::time::Duration::from_secs(60), reached).await.expect("the workers do it");
     };
     until(1).await;
     house.drop_reference(id, owner(1)).await;

@@ -10,7 +10,7 @@ use crate::types::AccountId;
 async fn later(directory: &Directory, version: u64) {
     let mut versions = directory.subscribe();
     let newer = versions.wait_for(|known| *known > version);
-    tokio::time::timeout(Duration::from_secs(10), newer).await.expect("told in time").expect("open");
+    tokio::time::timeout(Duration::from_secs(60), newer).await.expect("told in time").expect("open");
 }
 
 #[tokio::test]

@@ -211,8 +211,8 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::kv::Memory;
     use crate::kv::engine::{Chunk, ChunkLimit, Commit, Committed, Watch};
+    use crate::kv::{Local, LocalConfig, Memory};
 
     /// An engine with a planted bug: it drops read conflicts.
     struct Forgetful(Arc<dyn Engine>);
@@ -251,5 +251,19 @@ mod tests {
             caught += usize::from(check(Arc::new(Forgetful(Memory::new())), seed).await.is_err());
         }
         assert_eq!(caught, 4);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_durable_engine_is_caught_too_when_it_drops_them() {
+        let mut caught = 0;
+        for seed in 0..4 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let config = LocalConfig { path: folder.path().into(), ..LocalConfig::default() };
+            let engine = Local::open(config).await.expect("opens");
+            caught += usize::from(check(Arc::new(Forgetful(engine.clone())), seed).await.is_err());
+            engine.close().await;
+        }
+        // Who runs beside whom is the machine's choice: not every run need show it.
+        assert!(caught > 0);
     }
 }
