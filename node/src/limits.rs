@@ -55,6 +55,9 @@ pub const IMAP_OUTPUT_OCTETS: usize = 16 * 1024;
 pub const IMAP_BATCH_MESSAGES: usize = 256;
 /// Most octets of summaries that one FETCH holds at a time.
 pub const IMAP_BATCH_OCTETS: usize = 1 << 20;
+/// Octets of bodies that one FETCH or SEARCH of several messages holds ahead of their use, out of the node's
+/// octet budget; where that is short, it reads them one by one.
+pub const IMAP_READ_AHEAD_OCTETS: usize = 512 * 1024;
 /// Neighbours that are read in one range although some between them were not asked for.
 pub const IMAP_RANGE_GAP: u32 = 8;
 /// Longest header section that HEADER.FIELDS or SEARCH reads, in octets.

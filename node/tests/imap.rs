@@ -24,6 +24,7 @@ use sterna_gateway::message::Summary;
 use sterna_gateway::net::{ByteBudget, Connection, Drain, Tls, crypto_provider};
 use sterna_node::imap::session::recent::RecentMarks;
 use sterna_node::imap::{self, ImapConfig, ImapContext};
+use sterna_node::limits;
 use sterna_storage::bodies::{Bodies, BodiesConfig};
 use sterna_storage::directory::{Account, Directory, NewAccount, NewDomain};
 use sterna_storage::kv::Database;
@@ -438,6 +439,50 @@ async fn a_large_message_comes_back_and_a_client_that_does_not_read_stalls_itsel
     let mut read = vec![0; 9];
     client.stream.read_exact(&mut read).await.expect("nine octets");
     assert_eq!(read, text[7_000_000..7_000_009]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_messages_come_in_order_and_who_does_not_read_them_stops_the_reading_ahead() {
+    let node = Node::start(&Setting::default()).await;
+    let text = large_message(1 << 20);
+    let mut messages = Vec::new();
+    for number in 1..=160usize {
+        // One in forty is too long to be read ahead; one in thirty has the word, in one case or the other.
+        let octets = if number % 40 == 7 { 300_000 } else { 70_000 - number * 400 };
+        let word = if number % 30 == 0 { ["needle", "NeEdle"][number / 30 % 2] } else { "haystack" };
+        let head = format!("Subject: number {number}\r\n\r\n").into_bytes();
+        let message = [&head[..], &text[18 + number..octets], word.as_bytes(), b"\r\n"].concat();
+        node.file("INBOX", Flags::default(), message.clone()).await;
+        messages.push(message);
+    }
+    let mut client = selected(&node).await;
+    let free = node.context.budget.available_octets();
+    let mut stalled = selected(&node).await;
+    stalled.send(b"a FETCH 1:* BODY.PEEK[]\r\n").await;
+    assert_eq!(stalled.line().await, Some(format!("* 1 FETCH (BODY[] {{{}}}", messages[0].len())));
+    assert_eq!(node.context.budget.available_octets(), free - limits::IMAP_READ_AHEAD_OCTETS);
+
+    client.send(b"b FETCH 1:* BODY.PEEK[]\r\n").await;
+    for (number, message) in (1..).zip(&messages) {
+        assert_eq!(client.line().await, Some(format!("* {number} FETCH (BODY[] {{{}}}", message.len())));
+        let mut read = vec![0; message.len()];
+        client.stream.read_exact(&mut read).await.expect("all of it");
+        assert!(read == *message, "message {number}");
+        assert_eq!(client.line().await.as_deref(), Some(")"));
+    }
+    assert_eq!(client.line().await.as_deref(), Some("b OK FETCH completed"));
+    for (key, found) in [("TEXT NEEDLE", " 30 60 90 120 150"), ("BODY \"needle\" SUBJECT 9", " 90")] {
+        client.send(format!("c SEARCH {key}\r\n").as_bytes()).await;
+        assert_eq!(client.line().await, Some(format!("* SEARCH{found}")));
+        assert_eq!(client.line().await.as_deref(), Some("c OK SEARCH completed"));
+    }
+    drop(stalled);
+    let given_back = async {
+        while node.context.budget.available_octets() < free {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, given_back).await.expect("a client that is gone holds nothing");
 }
 
 async fn appended_into_open(client: &mut Client, message: &[u8]) {

@@ -8,13 +8,14 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use sterna_storage::bodies::{Bodies, BodiesConfig};
 use sterna_storage::kv::{Database, Local, LocalConfig, Transaction};
 use sterna_storage::mailstore::{
     Delivery, FlagChange, Limits, MailStore, MailStoreConfig, MailboxName, NewMessage, Target,
 };
 use sterna_storage::types::{
-    AccountId, DomainId, Flags, MailboxId, OperationId, Secret, SystemFlag, Timestamp, UidSet,
+    AccountId, DomainId, Flags, MailboxId, OperationId, Secret, SystemFlag, Timestamp, Uid, UidSet,
 };
 
 const DOMAIN: DomainId = DomainId(1);
@@ -43,9 +44,7 @@ impl House {
     async fn new(path: &std::path::Path) -> Self {
         let config = LocalConfig { path: path.join("kv"), ..LocalConfig::default() };
         let db = Database::new(Local::open(config).await.unwrap());
-        let objects = Bodies::local_folder(path.join("objects")).await.unwrap();
-        let key = Secret::new([1; 32]);
-        let bodies = Bodies::open(db.clone(), objects, key, BodiesConfig::default()).await.unwrap();
+        let bodies = Self::bodies(path, &db).await;
         let store = Self::store(&db, &bodies);
         for account in 1..=64 {
             let create = async |tx: &mut Transaction| {
@@ -55,6 +54,11 @@ impl House {
             db.run(create).await.unwrap();
         }
         Self { db, bodies, store }
+    }
+
+    async fn bodies(path: &std::path::Path, db: &Database) -> Bodies {
+        let objects = Bodies::local_folder(path.join("objects")).await.unwrap();
+        Bodies::open(db.clone(), objects, Secret::new([1; 32]), BodiesConfig::default()).await.unwrap()
     }
 
     fn store(db: &Database, bodies: &Bodies) -> MailStore {
@@ -88,6 +92,32 @@ impl House {
             }
         });
         futures::future::join_all(work).await;
+    }
+
+    /// Reads INBOX as after a restart: one message after the other, then some ahead.
+    async fn read_inbox(&self, path: &std::path::Path, place: &str) {
+        let inbox = self.mailbox("INBOX").await;
+        let records = self.store.records(ACCOUNT, inbox, Uid::MIN..=Uid::MAX);
+        let records: Vec<_> = records.map_ok(|(_, record)| record).try_collect().await.unwrap();
+        let cold = Self::store(&self.db, &Self::bodies(path, &self.db).await);
+        let one_by_one = async {
+            for record in &records {
+                let message = cold.read(record).await.unwrap();
+                message.read_all(0..u64::MAX).await.unwrap();
+            }
+        };
+        timed(&format!("read one by one, {place}"), records.len(), one_by_one).await;
+        let cold = Self::store(&self.db, &Self::bodies(path, &self.db).await);
+        let ahead = async {
+            for records in records.chunks(256) {
+                let records: Vec<_> = records.iter().collect();
+                let mut messages = std::pin::pin!(cold.read_many(&records, 512 << 10));
+                while let Some(message) = messages.try_next().await.unwrap() {
+                    message.read_all(0..u64::MAX).await.unwrap();
+                }
+            }
+        };
+        timed(&format!("read ahead, {place}"), records.len(), ahead).await;
     }
 
     async fn mailbox(&self, name: &str) -> MailboxId {
@@ -147,6 +177,10 @@ async fn speed(house: &House) {
     timed("deliver, one at a time", 200, house.deliver(1, 1, 200)).await;
     timed("deliver, 64 tasks, one mailbox", 6_400, house.deliver(1, 64, 100)).await;
     timed("deliver, 64 tasks, 64 mailboxes", 6_400, house.deliver(64, 64, 100)).await;
+
+    house.read_inbox(folder.path(), "staged").await;
+    timed("pack", 13_000, house.bodies.pack_once()).await.unwrap();
+    house.read_inbox(folder.path(), "packed").await;
 
     let archive = house.mailbox("Archive").await;
     let messages = vec![message; MESSAGES];

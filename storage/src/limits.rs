@@ -174,12 +174,14 @@ pub const DOMAIN_KEYS_CACHED: u64 = 10_000;
 pub const BODY_READ_AHEAD_OCTETS: u64 = 512 * 1024;
 /// Most bodies that are opened together; their records are read in one transaction.
 pub const BODIES_TOGETHER: usize = 256;
-/// Most octets of bodies that are held loaded for one reader of many.
-pub const BODIES_TOGETHER_OCTETS: u64 = 4 << 20;
-/// Longest body that is loaded together with others, in sealed octets; a longer one streams by itself.
+/// Longest body that is loaded together with others, in octets; a longer one streams by itself.
 pub const BODY_LOADED_OCTETS: u64 = 128 * 1024;
-/// Bodies of one segment that lie no further apart than this are read in one go.
-pub const SEGMENT_GAP_OCTETS: u64 = 32 * 1024;
+/// Bodies of one segment that lie no further apart than this (octets) are read in one go: a page, which is read
+/// anyway. Remote object stores close larger gaps by themselves.
+pub const SEGMENT_GAP_OCTETS: u64 = 4 * 1024;
+/// Messages whose header prefixes are looked up together by a reader of many messages; a prefix is at most
+/// [`PREFIX_OCTETS`].
+pub const PREFIXES_TOGETHER: usize = 64;
 /// Most problems that a verification lists; it counts all.
 pub const VERIFY_PROBLEMS_LISTED: usize = 1000;
 /// Longest payload of a queue entry, in octets: some 10,000 recipients with their state.

@@ -29,6 +29,12 @@ pub(super) fn encoding(charset: &[u8], sample: &[u8]) -> &'static Encoding {
     }
 }
 
+/// Whether an ASCII octet, wherever it stands in text of the charset, is that ASCII character.
+pub(super) fn keeps_ascii(charset: &[u8]) -> bool {
+    // Where the name says nothing, the text is read as one of two that do.
+    Encoding::for_label(charset).is_none_or(|found| found == UTF_8 || found.is_single_byte())
+}
+
 /// `us-ascii` is also what is said by programs that know no better.
 fn means_nothing(charset: &[u8]) -> bool {
     charset.is_empty() || charset.eq_ignore_ascii_case(b"us-ascii") || charset.eq_ignore_ascii_case(b"ascii")

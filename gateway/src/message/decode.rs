@@ -36,6 +36,11 @@ impl Decoder {
         Some(Self { line_ends, ..Self::new(&part.encoding)? })
     }
 
+    /// Whether every octet stands for itself.
+    pub fn is_identity(&self) -> bool {
+        matches!(self.transfer, Transfer::Identity) && self.line_ends.is_none()
+    }
+
     /// Appends to `out` what the next octets stand for.
     pub fn push(&mut self, octets: &[u8], out: &mut Vec<u8>) {
         let start = out.len();

@@ -15,14 +15,21 @@ use super::{charset, encoded_word, header};
 pub struct Needle {
     folded: String,
     finder: memmem::Finder<'static>,
+    /// Where in `folded` the octet stands that is rarest in text: it is looked for first.
+    rarest: usize,
 }
+
+/// The commonest octets of text, commonest first.
+const COMMON: &[u8] = b" etaoinsrhldcumfpgwyb.,\n\r-v01k2345678x9\"'=/:jqz";
 
 impl Needle {
     /// From the text of the search key, already decoded from the command's charset.
     pub fn new(text: &str) -> Self {
         let folded = text.to_lowercase();
         let finder = memmem::Finder::new(folded.as_bytes()).into_owned();
-        Self { folded, finder }
+        let rarity = |octet: u8| COMMON.iter().position(|common| *common == octet).unwrap_or(COMMON.len());
+        let rarest = folded.bytes().enumerate().max_by_key(|(_, octet)| rarity(*octet));
+        Self { rarest: rarest.map_or(0, |(at, _)| at), folded, finder }
     }
 
     /// Whether the text contains it. An empty needle is in every text.
@@ -36,9 +43,10 @@ impl Needle {
     /// The same for octets of which ASCII letters count as such; for an ASCII needle.
     fn is_in_octets(&self, octets: &[u8]) -> bool {
         let needle = self.folded.as_bytes();
-        let Some(first) = needle.first() else { return true };
+        let Some(rarest) = needle.get(self.rarest) else { return true };
         let Some(last_start) = octets.len().checked_sub(needle.len()) else { return false };
-        memchr::memchr2_iter(*first, first.to_ascii_uppercase(), &octets[..=last_start])
+        let where_it_may_be = &octets[self.rarest..=self.rarest + last_start];
+        memchr::memchr2_iter(*rarest, rarest.to_ascii_uppercase(), where_it_may_be)
             .any(|at| octets[at..at + needle.len()].eq_ignore_ascii_case(needle))
     }
 
@@ -78,6 +86,9 @@ impl Needle {
 
     /// Whether any field of the header section, name and value, contains it.
     pub fn is_in_header(&self, section: &[u8]) -> bool {
+        if self.stands_as_it_is(section) && !self.is_in_octets(section) {
+            return false;
+        }
         let in_name = |name: &[u8]| self.folded.is_ascii() && self.is_in_octets(name);
         header::fields(section).any(|field| {
             in_name(field.name)
@@ -85,6 +96,18 @@ impl Needle {
                 // A needle that reaches over the colon, as in `Subject: x`.
                 || self.folded.contains(':') && self.is_in_value(&header::unfold(field.raw))
         })
+    }
+
+    /// Whether no unfolding or decoding of the section's fields can bring the needle about: then it is in none of
+    /// them unless it is in the section's octets.
+    fn stands_as_it_is(&self, section: &[u8]) -> bool {
+        let is_one_word = self.folded.is_ascii() && !self.folded.contains([' ', '\t']);
+        let ends_line = |at: usize| section.get(at + 1) == Some(&b'\n');
+        is_one_word
+            && section.is_ascii()
+            && memchr::memchr(0, section).is_none()
+            && memchr::memchr_iter(b'\r', section).all(ends_line)
+            && memmem::find(section, b"=?").is_none()
     }
 
     /// Whether the body contains it: the text parts, and the headers of attached messages. `message` is what
@@ -141,11 +164,18 @@ pub fn regions(structure: &Structure<'_>) -> Vec<Region> {
 pub struct Scan<'n> {
     needle: &'n Needle,
     decoder: Option<Decoder>,
-    charset: Vec<u8>,
-    characters: Option<encoding_rs::Decoder>,
     octets: Vec<u8>,
-    text: String,
+    reading: Reading,
     found: bool,
+}
+
+/// How the decoded octets are read.
+enum Reading {
+    /// Where ASCII octets are ASCII letters and nothing else, an ASCII needle is looked for among the octets. This is
+    /// the end of what was searched: as much of a match as can stand there.
+    Octets(Vec<u8>),
+    /// As characters of this charset.
+    Characters { charset: Vec<u8>, decoder: Option<encoding_rs::Decoder>, text: String },
 }
 
 impl<'n> Scan<'n> {
@@ -154,23 +184,24 @@ impl<'n> Scan<'n> {
         if part.kind != Kind::Text {
             return None;
         }
-        Some(Self {
-            needle,
-            decoder: Some(Decoder::new(&part.encoding)?),
-            charset: part.parameter("charset").unwrap_or_default().to_vec(),
-            characters: None,
-            octets: Vec::new(),
-            text: String::new(),
-            found: false,
-        })
+        let charset = part.parameter("charset").unwrap_or_default();
+        let reading = match needle.folded.is_ascii() && charset::keeps_ascii(charset) {
+            true => Reading::Octets(Vec::new()),
+            false => Reading::Characters { charset: charset.to_vec(), decoder: None, text: String::new() },
+        };
+        let decoder = Some(Decoder::new(&part.encoding)?);
+        Some(Self { needle, decoder, octets: Vec::new(), reading, found: false })
     }
 
     /// Takes the next octets of the part's body; whether the needle has been found.
     pub fn push(&mut self, octets: &[u8]) -> bool {
-        if let Some(decoder) = self.decoder.as_mut().filter(|_| !self.found) {
+        let Some(decoder) = self.decoder.as_mut().filter(|_| !self.found) else { return self.found };
+        if decoder.is_identity() {
+            self.found = self.reading.look(self.needle, octets, false);
+        } else {
             self.octets.clear();
             decoder.push(octets, &mut self.octets);
-            self.look(false);
+            self.found = self.reading.look(self.needle, &self.octets, false);
         }
         self.found
     }
@@ -180,32 +211,48 @@ impl<'n> Scan<'n> {
         if let Some(decoder) = self.decoder.take().filter(|_| !self.found) {
             self.octets.clear();
             decoder.finish(&mut self.octets);
-            self.look(true);
+            self.found = self.reading.look(self.needle, &self.octets, true);
         }
         self.found
     }
+}
 
-    fn look(&mut self, last: bool) {
-        let (charset, octets) = (&self.charset, &self.octets);
-        let characters = self
-            .characters
-            .get_or_insert_with(|| charset::encoding(charset, octets).new_decoder_without_bom_handling());
-        // What the decoder cannot say a length for does not fit into memory anyway.
-        let Some(most) = characters.max_utf8_buffer_length(octets.len()) else { return };
-        self.text.reserve(most);
-        let _ = characters.decode_to_string(octets, &mut self.text, last);
-        self.found = self.needle.is_in(&self.text);
-        self.keep_tail();
-    }
-
-    /// Keeps as much as a match that goes on in the next piece can have here: lower case may be three times
-    /// shorter than what it stands for.
-    fn keep_tail(&mut self) {
-        let mut cut = self.text.len().saturating_sub(self.needle.folded.len() * 3 + 4);
-        while !self.text.is_char_boundary(cut) {
-            cut -= 1;
+impl Reading {
+    /// Whether the needle is in what was given so far, its beginning maybe in an earlier piece.
+    fn look(&mut self, needle: &Needle, octets: &[u8], last: bool) -> bool {
+        match self {
+            Self::Octets(tail) => {
+                let kept = needle.folded.len().saturating_sub(1);
+                tail.extend_from_slice(&octets[..octets.len().min(kept)]);
+                let found = needle.is_in_octets(tail) || needle.is_in_octets(octets);
+                let end = &octets[octets.len().saturating_sub(kept)..];
+                if end.len() == kept {
+                    tail.clear();
+                    tail.extend_from_slice(end);
+                } else {
+                    tail.drain(..tail.len().saturating_sub(kept));
+                }
+                found
+            }
+            Self::Characters { charset, decoder, text } => {
+                let decoder = decoder.get_or_insert_with(|| {
+                    charset::encoding(charset, octets).new_decoder_without_bom_handling()
+                });
+                // What the decoder cannot say a length for does not fit into memory anyway.
+                let Some(most) = decoder.max_utf8_buffer_length(octets.len()) else { return false };
+                text.reserve(most);
+                let _ = decoder.decode_to_string(octets, text, last);
+                let found = needle.is_in(text);
+                // As much as a match that goes on in the next piece can have here: lower case may be three times
+                // shorter than what it stands for.
+                let mut cut = text.len().saturating_sub(needle.folded.len() * 3 + 4);
+                while !text.is_char_boundary(cut) {
+                    cut -= 1;
+                }
+                text.drain(..cut);
+                found
+            }
         }
-        self.text.drain(..cut);
     }
 }
 
@@ -249,7 +296,46 @@ mod tests {
         assert!(body_has(b"Content-Transfer-Encoding: base64\r\n\r\naGVsbG8gd29ybGQ=\r\n", "LO WO"));
     }
 
+    #[test]
+    fn a_folded_or_encoded_header_is_searched_as_it_reads() {
+        let section = b"Subject: one\r\n two thr\ree\r\nX-B: =?utf-8?q?f=6Fur?=\r\n\r\n";
+        for needle in ["one two", "three", "four", "x-b"] {
+            assert!(Needle::new(needle).is_in_header(section), "{needle}");
+        }
+        assert!(!Needle::new("onetwo").is_in_header(section));
+        assert!(!Needle::new("five").is_in_header(b"Subject: one\r\n\r\n"));
+    }
+
     proptest! {
+        #[test]
+        fn octets_have_a_needle_as_the_text_has(text in "[aAbB.e ]{0,40}", needle in "[abe. ]{0,5}") {
+            let found = Needle::new(&needle).is_in_octets(text.as_bytes());
+            prop_assert_eq!(found, text.to_ascii_lowercase().contains(&needle));
+        }
+
+        #[test]
+        fn octets_are_searched_as_their_characters_are(
+            text in "[aAbBäÄß ]{0,40}", needle in "[ab ]{0,4}", charset in 0..4usize, cut in 1usize..7,
+        ) {
+            let charset = ["utf-8", "iso-8859-1", "utf-16le", "gbk"][charset];
+            let encoding = encoding_rs::Encoding::for_label(charset.as_bytes()).expect("known");
+            let octets = match charset {
+                "utf-16le" => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+                _ => encoding.encode(&text).0.into_owned(),
+            };
+            let read = encoding.decode_without_bom_handling(&octets).0;
+            let head = format!("Content-Type: text/plain; charset={charset}\r\n\r\n");
+            let message = [head.as_bytes(), &octets].concat();
+            let summary = Summary::of(&message);
+            let needle = Needle::new(&needle);
+            let mut scan = Scan::new(&needle, summary.structure.root()).expect("text");
+            let mut found = false;
+            for piece in octets.chunks(cut) {
+                found = scan.push(piece);
+            }
+            prop_assert_eq!(found | scan.finish(), read.to_ascii_lowercase().contains(&needle.folded));
+        }
+
         #[test]
         fn pieces_find_what_the_whole_has(text in "[aAbBäÄß ]{0,40}", needle in "[abä]{1,4}", cut in 1usize..7) {
             let message = [b"Content-Type: text/plain; charset=utf-8\r\n\r\n", text.as_bytes()].concat();

@@ -64,10 +64,24 @@ impl ByteBudget {
         self.total_units.min(self.large_units + SMALL_UNITS) * UNIT_OCTETS
     }
 
+    /// Sets `octets` aside at once, if half of the budget stays free with that: for what only makes things faster.
+    pub fn spare(&self, octets: usize) -> Option<Reservation> {
+        let units = octets.div_ceil(UNIT_OCTETS);
+        let large = take_now(&self.large, units.saturating_sub(SMALL_UNITS))?;
+        let held = take_now(&self.units, units)?;
+        let has_half = self.units.available_permits() >= self.total_units / 2;
+        has_half.then(|| Reservation { budget: self.clone(), held: Some(held), large: Some(large) })
+    }
+
     /// Octets that nobody holds now.
     pub fn available_octets(&self) -> usize {
         self.units.available_permits() * UNIT_OCTETS
     }
+}
+
+/// Takes so many units if nobody waits for them.
+fn take_now(from: &Arc<Semaphore>, units: usize) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(from).try_acquire_many_owned(u32::try_from(units).ok()?).ok()
 }
 
 /// Takes so many more units.
@@ -194,6 +208,15 @@ mod tests {
         let mut growing = budget.reserve(MIB, PATIENCE).await.expect("fits");
         assert!(growing.grow_to(3 * MIB, PATIENCE).await.is_err());
         assert_eq!((growing.octets(), budget.large.available_permits()), (MIB, 3 * 1024));
+    }
+
+    #[tokio::test]
+    async fn only_half_is_to_spare() {
+        let budget = ByteBudget::new(10 * 1024);
+        let first = budget.spare(3 * 1024).expect("leaves seven of ten");
+        assert_eq!((first.octets(), budget.available_octets()), (3 * 1024, 7 * 1024));
+        assert!(budget.spare(3 * 1024).is_none(), "would leave four");
+        assert_eq!(budget.available_octets(), 7 * 1024);
     }
 
     #[tokio::test]

@@ -32,6 +32,8 @@ thread_local! {
         RefCell::new(Compressor::new(ZSTD_LEVEL).expect("level 1 is valid"));
     static DECOMPRESSOR: RefCell<Decompressor<'static>> =
         RefCell::new(Decompressor::new().expect("no dictionary to refuse"));
+    // Where frames are opened before they are decompressed; as long as the longest yet.
+    static OPENED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// How many frames a body of `size` octets has: at least one, so that emptiness is authenticated too.
@@ -104,28 +106,33 @@ fn compress(plain: &[u8], out: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Opens one sealed frame whose plaintext is `plain_octets` long. Allocates no more than that and the
-/// frame itself, whatever the frame claims.
+/// Opens one sealed frame whose plaintext is `plain_octets` long. Allocates no more than that, whatever the frame
+/// claims.
 pub(super) fn open(key: &BodyKey, frame: FrameNumber, sealed: &[u8], plain_octets: usize) -> Result<Bytes> {
     let wrong_length = || Error::Corrupt(format!("frame {} has a wrong length", frame.number).into());
-    let mut octets = sealed.to_vec();
-    let opened = key.open(frame, &mut octets)?;
-    let length = opened.len();
-    match opened.split_first() {
-        Some((&RAW, rest)) if rest.len() == plain_octets => Ok(Bytes::from(octets).slice(1..length)),
-        Some((&ZSTD, rest)) => {
-            let mut plain = vec![0; plain_octets];
-            let written =
-                DECOMPRESSOR.with_borrow_mut(|zstd| zstd.decompress_to_buffer(rest, &mut plain[..]));
-            if written.is_ok_and(|written| written == plain_octets) {
-                Ok(plain.into())
-            } else {
-                Err(wrong_length())
-            }
+    let length = sealed.len().checked_sub(TAG_OCTETS).ok_or_else(wrong_length)?;
+    OPENED.with_borrow_mut(|opened| {
+        if opened.len() < length {
+            opened.resize(length, 0);
         }
-        Some((&RAW, _)) => Err(wrong_length()),
-        _ => Err(Error::Corrupt(format!("frame {} is of an unknown codec", frame.number).into())),
-    }
+        let opened = &mut opened[..length];
+        key.open(frame, sealed, opened)?;
+        match opened.split_first() {
+            Some((&RAW, rest)) if rest.len() == plain_octets => Ok(Bytes::copy_from_slice(rest)),
+            Some((&ZSTD, rest)) => {
+                let mut plain = Vec::with_capacity(plain_octets);
+                let written =
+                    DECOMPRESSOR.with_borrow_mut(|zstd| zstd.decompress_to_buffer(rest, &mut plain));
+                if written.is_ok() && plain.len() == plain_octets {
+                    Ok(plain.into())
+                } else {
+                    Err(wrong_length())
+                }
+            }
+            Some((&RAW, _)) => Err(wrong_length()),
+            _ => Err(Error::Corrupt(format!("frame {} is of an unknown codec", frame.number).into())),
+        }
+    })
 }
 
 #[cfg(test)]

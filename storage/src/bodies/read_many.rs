@@ -11,11 +11,10 @@ use super::objects::ObjectName;
 use super::read::{Reader, Stored};
 use super::record::{Place, SegmentId};
 use super::store::Bodies;
-use crate::Result;
-use crate::limits::{
-    BODIES_TOGETHER, BODIES_TOGETHER_OCTETS, BODY_LOADED_OCTETS, BODY_READ_AHEAD_OCTETS, SEGMENT_GAP_OCTETS,
-};
+use crate::kv::Transaction;
+use crate::limits::{BODIES_TOGETHER, BODY_LOADED_OCTETS, BODY_READ_AHEAD_OCTETS, SEGMENT_GAP_OCTETS};
 use crate::types::BodyId;
+use crate::{Error, Result};
 
 /// A body whose record was read.
 struct Opened {
@@ -25,15 +24,46 @@ struct Opened {
     stored: Stored,
 }
 
+/// How a body was found.
+enum Found {
+    /// In memory.
+    Loaded(Bytes),
+    /// Where its record says.
+    Stored(Box<Stored>),
+    /// Not.
+    Failed(Error),
+}
+
+impl Found {
+    /// Octets that it takes in memory once it is loaded; 0 for one that is to be streamed.
+    fn octets(&self) -> u64 {
+        match self {
+            Self::Loaded(plain) => plain.len() as u64,
+            Self::Stored(stored) if is_loaded(stored) => stored.header.size,
+            Self::Stored(_) | Self::Failed(_) => 0,
+        }
+    }
+}
+
+/// Whether the body is read whole together with others.
+fn is_loaded(stored: &Stored) -> bool {
+    stored.header.size <= BODY_LOADED_OCTETS && matches!(stored.place, Place::Inline(_) | Place::Segment(..))
+}
+
 impl Bodies {
-    /// Opens bodies in the order given. Short ones come loaded, a bounded number of octets ahead of the reader;
-    /// long ones stream when read. One that fails is an error in its place, and the others follow.
-    pub fn read_many(&self, ids: Vec<BodyId>) -> impl Stream<Item = Result<Reader>> + Send + 'static {
+    /// Opens bodies in the order given. Short ones come loaded, `ahead_octets` of them (or one of them) at a
+    /// time, and more only when the reader has taken those; long ones stream when read. One that fails is an
+    /// error in its place, and the others follow.
+    pub fn read_many(
+        &self,
+        ids: Vec<BodyId>,
+        ahead_octets: u64,
+    ) -> impl Stream<Item = Result<Reader>> + Send + use<> {
         let state = (self.clone(), ids, 0, VecDeque::new());
-        stream::unfold(state, |(bodies, ids, mut at, mut ready)| async move {
+        stream::unfold(state, move |(bodies, ids, mut at, mut ready)| async move {
             if ready.is_empty() && at < ids.len() {
                 let end = ids.len().min(at + BODIES_TOGETHER);
-                let outcomes = bodies.open_together(&ids[at..end]).await;
+                let outcomes = bodies.open_together(&ids[at..end], ahead_octets).await;
                 at += outcomes.len();
                 ready.extend(outcomes);
             }
@@ -42,27 +72,23 @@ impl Bodies {
     }
 
     /// Opens as many of the first as may be held loaded at once: at least one, if there is one.
-    async fn open_together(&self, ids: &[BodyId]) -> Vec<Result<Reader>> {
+    async fn open_together(&self, ids: &[BodyId], ahead_octets: u64) -> Vec<Result<Reader>> {
         let mut outcomes = Vec::with_capacity(ids.len());
         let mut packed: BTreeMap<SegmentId, Vec<Opened>> = BTreeMap::new();
         let (mut octets, mut tx) = (0, self.inner.db.begin());
         for (at, id) in ids.iter().copied().enumerate() {
-            if let Some(plain) = self.inner.cache.whole(id) {
-                octets += plain.len() as u64;
-                outcomes.push(Ok(Reader::loaded_with(self.clone(), id, plain)));
-            } else {
-                let stored = match self.record(&mut tx, id).await {
-                    Ok(record) => self.stored(id, record).await,
-                    Err(error) => Err(error),
-                };
-                let opened = stored.map(|stored| Opened { at, id, stored });
-                let (outcome, sealed) = self.open_or_defer(opened, &mut packed);
-                octets += sealed;
-                outcomes.push(outcome);
-            }
-            if octets >= BODIES_TOGETHER_OCTETS {
+            // What is at hand already is never waited for: others of this thread get their turn here.
+            tokio::task::coop::consume_budget().await;
+            let found = self.find(&mut tx, id).await;
+            octets += found.octets();
+            if at > 0 && octets > ahead_octets {
                 break;
             }
+            outcomes.push(match found {
+                Found::Loaded(plain) => Ok(Reader::loaded_with(self.clone(), id, plain)),
+                Found::Stored(stored) => self.open_or_defer(Opened { at, id, stored: *stored }, &mut packed),
+                Found::Failed(error) => Err(error),
+            });
         }
         for (segment, bodies) in packed {
             self.load_packed(segment, bodies, &mut outcomes).await;
@@ -70,32 +96,31 @@ impl Bodies {
         outcomes
     }
 
-    /// Opens what lies inline; what lies in a segment waits until its neighbours are known. Tells how many octets
-    /// it will hold in memory.
-    fn open_or_defer(
-        &self,
-        opened: Result<Opened>,
-        packed: &mut BTreeMap<SegmentId, Vec<Opened>>,
-    ) -> (Result<Reader>, u64) {
-        let Opened { at, id, stored } = match opened {
-            Ok(opened) => opened,
-            Err(error) => return (Err(error), 0),
-        };
-        let sealed_octets = stored.header.sealed_octets();
-        if sealed_octets > BODY_LOADED_OCTETS {
-            return (Ok(Reader::stored_with(self.clone(), id, stored)), 0);
+    async fn find(&self, tx: &mut Transaction, id: BodyId) -> Found {
+        if let Some(plain) = self.inner.cache.whole(id) {
+            return Found::Loaded(plain);
         }
-        let size = stored.header.size;
+        let stored = match self.record(tx, id).await {
+            Ok(record) => self.stored(id, record).await,
+            Err(error) => Err(error),
+        };
+        stored.map_or_else(Found::Failed, |stored| Found::Stored(Box::new(stored)))
+    }
+
+    /// Opens what lies inline; what lies in a segment waits until its neighbours are known.
+    fn open_or_defer(&self, opened: Opened, packed: &mut BTreeMap<SegmentId, Vec<Opened>>) -> Result<Reader> {
+        let Opened { id, stored, .. } = &opened;
         match &stored.place {
-            Place::Inline(sealed) => {
-                let plain = stored.open_whole(self, id, sealed);
-                (plain.map(|plain| Reader::loaded_with(self.clone(), id, plain)), size)
+            Place::Inline(sealed) if is_loaded(stored) => {
+                let plain = stored.open_whole(self, *id, sealed)?;
+                Ok(Reader::loaded_with(self.clone(), *id, plain))
             }
-            Place::Segment(segment, _) => {
-                packed.entry(*segment).or_default().push(Opened { at, id, stored });
-                (Ok(Reader::loaded_with(self.clone(), id, Bytes::new())), size)
+            Place::Segment(segment, _) if is_loaded(stored) => {
+                let placeholder = Reader::loaded_with(self.clone(), *id, Bytes::new());
+                packed.entry(*segment).or_default().push(opened);
+                Ok(placeholder)
             }
-            Place::Pieces | Place::Object => (Ok(Reader::stored_with(self.clone(), id, stored)), 0),
+            _ => Ok(Reader::stored_with(self.clone(), *id, opened.stored)),
         }
     }
 

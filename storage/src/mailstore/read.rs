@@ -14,7 +14,7 @@ use super::{MailStore, MessageRecord};
 use crate::bodies::{Reader, in_one_piece};
 use crate::kv::key::subspace;
 use crate::kv::{RangeOptions, Transaction};
-use crate::limits::{LISTING_STEP_OCTETS, LISTING_STEP_RECORDS};
+use crate::limits::{LISTING_STEP_OCTETS, LISTING_STEP_RECORDS, PREFIXES_TOGETHER};
 use crate::types::{AccountId, Flags, MailboxId, ModSeq, Uid, UidSet};
 use crate::{Error, Result};
 
@@ -107,17 +107,68 @@ impl MailStore {
 
     /// The message's octets: the recipient's prefix, then the body. Also of an expunged one that is still kept.
     pub async fn read(&self, record: &MessageRecord) -> Result<MessageReader> {
-        let mut prefix = Bytes::new();
-        if record.prefix_octets > 0 {
-            let key = keys::summary(record.account, record.mailbox, record.uid.get());
-            let value = self.inner.db.begin().get_snapshot(&key).await?;
-            prefix = decode_summary(&value.ok_or(Error::NotFound("message".into()))?)?.0;
-        }
-        if prefix.len() != record.prefix_octets as usize {
-            return Err(Error::Corrupt("prefix of another length than recorded".into()));
-        }
+        let prefix = self.prefix(PrefixPlace::of(record)).await?;
         let body = self.inner.bodies.open_body(record.body).await?;
         Ok(MessageReader { prefix, body })
+    }
+
+    /// As [`Self::read`] for messages of one mailbox, best by ascending UIDs, in the order given. Short bodies are
+    /// loaded ahead of their use, `ahead_octets` of them (or one) at a time. One that cannot be read is an error in
+    /// its place, and the others follow.
+    pub fn read_many(
+        &self,
+        records: &[&MessageRecord],
+        ahead_octets: u64,
+    ) -> impl Stream<Item = Result<MessageReader>> + Send + use<> {
+        let bodies = records.iter().map(|record| record.body).collect();
+        let places = records.iter().map(|record| PrefixPlace::of(record)).collect();
+        let bodies = self.inner.bodies.read_many(bodies, ahead_octets);
+        bodies
+            .zip(self.prefixes(places))
+            .map(|(body, prefix)| Ok(MessageReader { prefix: prefix?, body: body? }))
+    }
+
+    fn prefixes(&self, places: Vec<PrefixPlace>) -> impl Stream<Item = Result<Bytes>> + Send + use<> {
+        let state = (self.clone(), places, 0, Vec::new().into_iter());
+        stream::unfold(state, |(store, places, mut at, mut ready)| async move {
+            if ready.len() == 0 && at < places.len() {
+                let end = places.len().min(at + PREFIXES_TOGETHER);
+                ready = store.prefixes_together(&places[at..end]).await.into_iter();
+                at = end;
+            }
+            ready.next().map(|prefix| (prefix, (store, places, at, ready)))
+        })
+    }
+
+    /// Prefixes of neighbours, in one range as far as they are.
+    async fn prefixes_together(&self, places: &[PrefixPlace]) -> Vec<Result<Bytes>> {
+        let mut wanted = places.iter().filter(|place| place.octets > 0 && place.is_beside(&places[0]));
+        let mut found = Vec::new();
+        if let (Some(first), Some(last)) = (wanted.next(), wanted.next_back()) {
+            let mut tx = self.inner.db.begin();
+            let range = (first.uid.get(), last.uid.get());
+            let read = read_step(&mut tx, subspace::SUMMARY, (first.account, first.mailbox), range).await;
+            // Whatever is wrong, the single reads below find it.
+            found = read.map(|(values, _)| values).unwrap_or_default();
+        }
+        let mut prefixes = Vec::with_capacity(places.len());
+        for place in places {
+            let near = found.binary_search_by_key(&place.uid, |(uid, _)| *uid);
+            prefixes.push(match near {
+                Ok(at) if place.is_beside(&places[0]) => place.prefix_of(&found[at].1),
+                _ => self.prefix(*place).await,
+            });
+        }
+        prefixes
+    }
+
+    async fn prefix(&self, place: PrefixPlace) -> Result<Bytes> {
+        if place.octets == 0 {
+            return Ok(Bytes::new());
+        }
+        let key = keys::summary(place.account, place.mailbox, place.uid.get());
+        let value = self.inner.db.begin().get_snapshot(&key).await?;
+        place.prefix_of(&value.ok_or(Error::NotFound("message".into()))?)
     }
 
     /// The UIDs expunged after `since` (VANISHED, RFC 7162 §3.2.6), and whether the change log reaches back so
@@ -191,6 +242,35 @@ async fn read_step(
     let full = items.len() == LISTING_STEP_RECORDS || octets >= LISTING_STEP_OCTETS;
     let next = items.last().filter(|_| full).map(|(uid, _)| uid.get().saturating_add(1));
     Ok((items, next))
+}
+
+/// Where a message's prefix is kept, and how long it is.
+#[derive(Clone, Copy)]
+struct PrefixPlace {
+    account: AccountId,
+    mailbox: MailboxId,
+    uid: Uid,
+    octets: u32,
+}
+
+impl PrefixPlace {
+    fn of(record: &MessageRecord) -> Self {
+        let MessageRecord { account, mailbox, uid, prefix_octets, .. } = *record;
+        Self { account, mailbox, uid, octets: prefix_octets }
+    }
+
+    fn is_beside(&self, other: &Self) -> bool {
+        (self.account, self.mailbox) == (other.account, other.mailbox)
+    }
+
+    /// Copied, so that it does not hold the summary beside it in memory.
+    fn prefix_of(self, value: &Bytes) -> Result<Bytes> {
+        let (prefix, _) = decode_summary(value)?;
+        if prefix.len() != self.octets as usize {
+            return Err(Error::Corrupt("prefix of another length than recorded".into()));
+        }
+        Ok(Bytes::copy_from_slice(&prefix))
+    }
 }
 
 /// A message's octets, read in ranges.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt as _;
 use sterna_gateway::message::Summary;
+use sterna_gateway::net::Reservation;
 use sterna_storage::mailstore::{FlagChange, Message, MessageReader, MessageRecord, Snapshot};
 use sterna_storage::types::{Flags, SystemFlag, UidSet};
 
@@ -84,8 +86,10 @@ pub(super) async fn run(call: &mut Call<'_>, fetch: &Fetch) -> Outcome {
     }
     let mut failure = None;
     let known = Arc::clone(&call.session.selected().known);
+    let source = Source { context: call.context, account: call.account(), mailbox: call.mailbox() };
+    let ahead = if plan.octets { source.room_ahead(uids.len()) } else { None };
     for run in runs(&known, &uids) {
-        let refused = from_store(call, &plan, &run).await?;
+        let refused = from_store(call, (&plan, source, ahead.as_ref()), &run).await?;
         failure = failure.or(refused);
     }
     match failure {
@@ -152,14 +156,23 @@ fn from_message(out: &mut Vec<u8>, item: &FetchItem, message: Message<'_>, rev2:
 }
 
 /// Answers for the messages of a run. What could not be given is returned; the others are given.
-async fn from_store(call: &mut Call<'_>, plan: &Plan, run: &Run) -> Outcome<Option<Status>> {
-    let source = Source { context: call.context, account: call.account(), mailbox: call.mailbox() };
+async fn from_store(
+    call: &mut Call<'_>,
+    (plan, source, ahead): (&Plan, Source<'_>, Option<&Reservation>),
+    run: &Run,
+) -> Outcome<Option<Status>> {
     let newly_seen = if plan.sets_seen { mark_seen(call, run).await? } else { UidSet::new() };
     let known = Arc::clone(&call.session.selected().known);
     let mut failure = None;
-    for facts in source.read(run, plan.wanted).await? {
+    let facts = source.read(run, plan.wanted).await?;
+    let mut readers = plan.octets.then(|| source.octets(facts.iter(), ahead));
+    for facts in &facts {
         let tell_flags = newly_seen.contains(facts.uid);
-        let given = Answer { plan, facts: &facts, source, known: &known, tell_flags }.write(call).await;
+        let reader = match (&mut readers, &facts.record) {
+            (Some(readers), Some(_)) => readers.next().await,
+            _ => None,
+        };
+        let given = Answer { plan, facts, source, known: &known, tell_flags }.write(call, reader).await;
         match given {
             Ok(refused) => failure = failure.or(refused),
             Err(CommandError::Refused(status)) => failure = failure.or(Some(status)),
@@ -209,18 +222,18 @@ struct Material {
 
 impl Answer<'_> {
     /// Reads all that can fail, then writes.
-    async fn write(&self, call: &mut Call<'_>) -> Outcome<Option<Status>> {
+    async fn write(
+        &self,
+        call: &mut Call<'_>,
+        reader: Option<sterna_storage::Result<MessageReader>>,
+    ) -> Outcome<Option<Status>> {
         let Some(message) = self.known.by_uid(self.facts.uid) else { return Ok(None) };
         let gone = || Status::no("EXPUNGEISSUED", "Some of the messages are gone");
-        let store = &self.source.context.store;
         let record = self.facts.record.clone();
         if self.plan.wanted.records && record.is_none() {
             return Ok(Some(gone()));
         }
-        let reader = match &record {
-            Some(record) if self.plan.octets => Some(store.read(record).await?),
-            _ => None,
-        };
+        let reader = reader.transpose()?;
         let summarized = match self.plan.wanted.summaries {
             true => Some(self.source.summary(self.facts).await?.ok_or_else(gone)?),
             false => None,

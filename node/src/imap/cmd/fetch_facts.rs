@@ -5,10 +5,11 @@ use std::ops::RangeInclusive;
 use std::pin::pin;
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use sterna_gateway::message::Summary;
 use sterna_gateway::net::Reservation;
-use sterna_storage::mailstore::{MessageRecord, Snapshot};
+use sterna_storage::mailstore::{MessageReader, MessageRecord, Snapshot};
 use sterna_storage::types::{AccountId, MailboxId, Uid, UidSet};
 use sterna_storage::{Error, Result};
 
@@ -97,6 +98,22 @@ impl Source<'_> {
             }
         }
         Ok(facts)
+    }
+
+    /// The octets of those messages whose record is there, in order, as far ahead of their use as `ahead` holds.
+    pub(super) fn octets<'f>(
+        &self,
+        facts: impl Iterator<Item = &'f Facts>,
+        ahead: Option<&Reservation>,
+    ) -> BoxStream<'static, Result<MessageReader>> {
+        let records: Vec<_> = facts.filter_map(|facts| facts.record.as_ref()).collect();
+        let ahead_octets = ahead.map_or(0, |held| held.octets() as u64);
+        self.context.store.read_many(&records, ahead_octets).boxed()
+    }
+
+    /// Room for reading so many messages ahead, if the node has any to spare.
+    pub(super) fn room_ahead(&self, messages: u64) -> Option<Reservation> {
+        if messages < 2 { None } else { self.context.budget.spare(limits::IMAP_READ_AHEAD_OCTETS) }
     }
 
     async fn record(&self, uid: Uid) -> Result<Option<MessageRecord>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use sterna_gateway::message::search::{RegionKind, Scan, regions};
 use sterna_gateway::message::{Section, Summary};
-use sterna_storage::mailstore::{MessageReader, MessageRecord, Snapshot};
+use sterna_storage::mailstore::{Message, MessageReader, MessageRecord, Snapshot};
 use sterna_storage::types::{ModSeq, Uid, UidSet};
 
 use super::call::Call;
@@ -92,32 +92,79 @@ async fn look_closer(
     found: &mut UidSet,
 ) -> Outcome<()> {
     let wanted = Wanted { records: true, summaries: compiled.summaries };
+    let reads_octets = compiled.headers || !compiled.texts.is_empty();
+    let ahead = if reads_octets { source.room_ahead(open.len()) } else { None };
     for run in runs(known, open) {
-        for facts in source.read(&run, wanted).await? {
+        let facts = source.read(&run, wanted).await?;
+        let mut unsure = Vec::new();
+        for facts in &facts {
             // What is at hand already is never waited for: the node's other sessions get their turn here.
             tokio::task::consume_budget().await;
-            if Box::pin(matches(source, compiled, known, &facts)).await? {
-                found.insert(facts.uid);
+            let Some(candidate) = Candidate::new(known, facts)? else { continue };
+            match compiled.key.holds(&candidate.evidence()) {
+                Some(true) => found.insert(facts.uid),
+                Some(false) => {}
+                None => unsure.push(candidate),
+            }
+        }
+        let mut readers = source.octets(unsure.iter().map(|candidate| candidate.facts), ahead.as_ref());
+        for candidate in unsure {
+            let Some(reader) = readers.next().await else { break };
+            if Box::pin(matches(source, compiled, &candidate, &reader?)).await? {
+                found.insert(candidate.facts.uid);
             }
         }
     }
     Ok(())
 }
 
-/// Whether one message matches. One that is gone meanwhile does not.
-async fn matches(source: Source<'_>, compiled: &Compiled, known: &Snapshot, facts: &Facts) -> Outcome<bool> {
-    let (Some(message), Some(record)) = (known.by_uid(facts.uid), &facts.record) else { return Ok(false) };
-    let mut evidence = Evidence { message, record: Some(record), summary: None, header: None, texts: None };
+/// A message that may match, with what is known of it without its octets.
+struct Candidate<'f> {
+    message: Message<'f>,
+    facts: &'f Facts,
+    record: &'f MessageRecord,
+    /// Where it was kept.
+    summary: Option<Summary<'f>>,
+}
+
+impl<'f> Candidate<'f> {
+    /// `None` if the message is gone meanwhile.
+    fn new(known: &'f Snapshot, facts: &'f Facts) -> Outcome<Option<Self>> {
+        let (Some(message), Some(record)) = (known.by_uid(facts.uid), &facts.record) else { return Ok(None) };
+        let stored = facts.summary.as_ref().filter(|stored| !stored.is_empty());
+        let summary = stored.map(|stored| Summary::decode(stored)).transpose()?;
+        Ok(Some(Self { message, facts, record, summary }))
+    }
+
+    fn evidence(&self) -> Evidence<'_> {
+        let (message, record, summary) = (self.message, Some(self.record), self.summary.as_ref());
+        Evidence { message, record, summary, header: None, texts: None }
+    }
+}
+
+/// Whether a message matches that must be read to know.
+async fn matches(
+    source: Source<'_>,
+    compiled: &Compiled,
+    candidate: &Candidate<'_>,
+    reader: &MessageReader,
+) -> Outcome<bool> {
+    let record = candidate.record;
+    let mut evidence = candidate.evidence();
+    let (summarized, parsed);
+    let summary = match &candidate.summary {
+        Some(summary) => summary,
+        None => {
+            let Some(found) = source.summary(candidate.facts).await? else { return Ok(false) };
+            summarized = found;
+            parsed = summarized.get()?;
+            &parsed
+        }
+    };
+    evidence.summary = Some(summary);
     if let Some(answer) = compiled.key.holds(&evidence) {
         return Ok(answer);
     }
-    let Some(summarized) = source.summary(facts).await? else { return Ok(false) };
-    let summary = summarized.get()?;
-    evidence.summary = Some(&summary);
-    if let Some(answer) = compiled.key.holds(&evidence) {
-        return Ok(answer);
-    }
-    let reader = source.context.store.read(record).await?;
     let header;
     if compiled.headers {
         let range =
@@ -128,7 +175,7 @@ async fn matches(source: Source<'_>, compiled: &Compiled, known: &Snapshot, fact
             return Ok(answer);
         }
     }
-    let texts = texts(compiled, &evidence, record, &reader).await?;
+    let texts = texts(compiled, &evidence, record, reader).await?;
     evidence.texts = Some(&texts);
     Ok(compiled.key.holds(&evidence).unwrap_or(false))
 }

@@ -47,7 +47,8 @@ async fn staged_bodies_are_packed_and_read_on() {
         assert!(read(&reopened, *id).await.expect("reads") == *octets);
     }
     let ids = bodies.iter().map(|(id, _)| *id).collect();
-    let many: Vec<Reader> = house.reopened().await.read_many(ids).try_collect().await.expect("opens");
+    let many: Vec<Reader> =
+        house.reopened().await.read_many(ids, 1 << 20).try_collect().await.expect("opens");
     for (reader, (_, octets)) in many.iter().zip(&bodies) {
         assert!(read_whole(reader).await.expect("reads") == *octets);
     }

@@ -59,7 +59,7 @@ async fn many_bodies_come_in_order() {
     ids.insert(200, BodyId([0; 16]));
     ids.reverse();
     let bodies = house.reopened().await;
-    let readers: Vec<_> = bodies.read_many(ids.clone()).collect().await;
+    let readers: Vec<_> = bodies.read_many(ids.clone(), 100_000).collect().await;
     assert_eq!(readers.len(), ids.len());
     for (id, reader) in ids.iter().zip(readers) {
         if *id == BodyId([0; 16]) {
@@ -73,6 +73,25 @@ async fn many_bodies_come_in_order() {
         let alone = bodies.open_body(*id).await.expect("opens");
         assert!(octets == read_whole(&alone).await.expect("reads"));
     }
+}
+
+#[tokio::test]
+async fn no_more_is_loaded_than_was_asked_for() {
+    let house = House::new().await;
+    // What is short when sealed may be long when opened.
+    let long = house.put(&vec![b'a'; 2_000_000], owner(1)).await;
+    let mut ids = vec![long];
+    for uid in 2..=40u32 {
+        ids.push(house.put(&noise(u64::from(uid), 1_000), owner(uid)).await);
+    }
+    let bodies = house.reopened().await;
+    let mut readers = Box::pin(bodies.read_many(ids.clone(), 10_000));
+    let first = readers.try_next().await.expect("opens").expect("is there");
+    assert!(first.loaded().is_none());
+    assert!(bodies.inner.cache.whole(ids[10]).is_some(), "ten thousand octets were asked for");
+    assert!(bodies.inner.cache.whole(ids[11]).is_none(), "and no more");
+    assert_eq!(read_whole(&first).await.expect("reads").len(), 2_000_000);
+    assert_eq!(readers.try_collect::<Vec<_>>().await.expect("opens").len(), 39);
 }
 
 #[tokio::test]

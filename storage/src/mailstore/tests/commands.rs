@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::*;
 use crate::Error;
@@ -239,4 +239,42 @@ async fn an_open_view_knows_keywords_that_an_earlier_command_brought_in_vain() {
     let snapshot = view.refresh().await.expect("reads");
     let seen: Vec<_> = snapshot.messages().map(|message| Flags::clone(message.flags)).collect();
     assert_eq!(seen, [flags]);
+}
+
+#[tokio::test]
+async fn many_messages_are_read_as_each_alone() {
+    let house = House::new().await;
+    let mut records = Vec::new();
+    for (mailbox, kind) in [(house.inbox, "in"), (house.archive, "archived")] {
+        let mut messages = Vec::new();
+        for number in 0..150 {
+            let mut message = house.message(&format!("text {number}"), Flags::default()).await;
+            let prefix = if number % 5 == 3 { String::new() } else { format!("X-Kind: {kind} {number}\r\n") };
+            message.prefix = prefix.into();
+            messages.push(message);
+        }
+        house.store.append(ACCOUNT, mailbox, messages, Limits::default()).await.expect("appends");
+        let listed: Vec<_> =
+            house.store.records(ACCOUNT, mailbox, Uid::MIN..=Uid::MAX).try_collect().await.expect("reads");
+        records.extend(listed.into_iter().map(|(_, record)| record));
+    }
+    // Expunged ones are read on; the two mailboxes have the same UIDs.
+    let change = FlagChange::Add(deleted());
+    house.store.store_flags(ACCOUNT, house.inbox, &uids(&[1, 40, 41]), &change, None).await.expect("stores");
+    house.store.expunge(ACCOUNT, house.inbox, None).await.expect("expunges");
+    records.sort_by_key(|record| record.uid);
+    for order in [records.iter().collect::<Vec<_>>(), records.iter().rev().collect()] {
+        let many: Vec<MessageReader> =
+            house.store.read_many(&order, 4_000).try_collect().await.expect("reads");
+        assert_eq!(many.len(), 300);
+        for (record, reader) in order.iter().zip(many) {
+            let alone = house.store.read(record).await.expect("reads");
+            let octets = reader.read_all(0..u64::MAX).await.expect("reads");
+            assert_eq!((reader.len(), reader.prefix()), (record.size_octets, alone.prefix()));
+            assert_eq!(octets, alone.read_all(0..u64::MAX).await.expect("reads"));
+        }
+    }
+    let gone = MessageRecord { body: crate::types::BodyId([0; 16]), ..records[0].clone() };
+    let outcomes: Vec<_> = house.store.read_many(&[&gone, &records[1]], 4_000).collect().await;
+    assert!(matches!(outcomes[..], [Err(crate::Error::NotFound(_)), Ok(_)]));
 }
