@@ -108,6 +108,8 @@ pub const TRANSACTION_LIFE: Duration = Duration::from_secs(5);
 pub const TRANSACTION_ATTEMPTS: u32 = 64;
 /// How long the result of an operation is kept under its id: longer than anything can retry.
 pub const OPERATION_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the result of a commit is kept under an id that its caller alone knows: longer than that one reruns it.
+pub const COMMIT_KEPT: Duration = Duration::from_secs(10 * 60);
 /// Most pairs that one step of a range read asks the engine for: a step stays short, so that it can run
 /// inline, and a caller that stops early has wasted little.
 pub const RANGE_CHUNK_PAIRS: usize = 512;

@@ -35,7 +35,7 @@ impl MailStore {
         while let Some(next) = pick {
             let _turn = self.inner.locks.turn(account, mailbox).await;
             let expunge = async |tx: &mut Transaction| self.expunge_some(tx, (account, mailbox), next).await;
-            let (gone, rest) = self.commit(&[(account, mailbox)], expunge).await?;
+            let (gone, rest) = self.commit_once(&[(account, mailbox)], expunge).await?;
             expunged.extend(gone);
             pick = rest;
         }

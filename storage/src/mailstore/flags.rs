@@ -91,7 +91,7 @@ impl MailStore {
         while let Some(next) = pick {
             let _turn = self.inner.locks.turn(account, mailbox).await;
             let (batch, rest) = self
-                .commit(&[(account, mailbox)], async |tx: &mut Transaction| {
+                .commit_once(&[(account, mailbox)], async |tx: &mut Transaction| {
                     let domain = self.domain(tx, account).await?;
                     let mut edit = MailboxEdit::begin(tx, account, mailbox).await?;
                     let operation = Operation::new(tx, &mut edit, change).await?;

@@ -17,6 +17,7 @@ use crate::bodies::Bodies;
 use crate::kv::database::Body;
 use crate::kv::record::Record;
 use crate::kv::{Database, RangeOptions, Transaction};
+use crate::limits::COMMIT_KEPT;
 use crate::types::{AccountId, DomainId, MailboxId, OperationId};
 use crate::{Error, Result};
 
@@ -159,7 +160,7 @@ impl MailStore {
             *last.lock() = Some(result);
             Ok(())
         };
-        let outcome = self.inner.db.run_once(OperationId::random(), once).await;
+        let outcome = self.inner.db.run_once_kept(OperationId::random(), COMMIT_KEPT, once).await;
         doubt.settle(&outcome);
         outcome?;
         let (value, pushes) = last.into_inner().expect("the first run found no result under a new id");

@@ -2,6 +2,7 @@
 
 mod commands;
 mod concurrency;
+mod doubt;
 mod mailboxes;
 mod model;
 mod outlines;
