@@ -1,5 +1,7 @@
 //! PREVIEW (RFC 8970): the first words of a message, decoded, on one line.
 
+use std::borrow::Cow;
+
 use super::charset;
 use super::decode::decode_part;
 use super::structure::{Kind, Part, Structure};
@@ -42,21 +44,27 @@ fn of_html(part: &Part<'_>, message: &[u8]) -> String {
 }
 
 /// The first `limit` octets of a part as text.
-fn decoded(part: &Part<'_>, message: &[u8], limit: usize) -> String {
+fn decoded<'m>(part: &Part<'_>, message: &'m [u8], limit: usize) -> Cow<'m, str> {
     let body = &message[part.body.start as usize..part.body.end as usize];
     let octets = &body[..body.len().min(limit)];
     let charset = part.parameter("charset").unwrap_or_default();
     let decoded = if part.encoding.is_identity() {
-        charset::decode(charset, octets).into_owned()
+        charset::decode(charset, octets)
     } else {
         let octets = decode_part(&part.encoding, octets).unwrap_or_default();
-        charset::decode(charset, &octets).into_owned()
+        charset::decode(charset, &octets).into_owned().into()
     };
-    if octets.len() < body.len() {
-        // The cut may have gone through a character.
-        return decoded.trim_end_matches('\u{fffd}').to_owned();
+    if octets.len() == body.len() {
+        return decoded;
     }
-    decoded
+    // The cut may have gone through a character.
+    match decoded {
+        Cow::Borrowed(text) => text.trim_end_matches('\u{fffd}').into(),
+        Cow::Owned(mut text) => {
+            text.truncate(text.trim_end_matches('\u{fffd}').len());
+            text.into()
+        }
+    }
 }
 
 /// Text with runs of white space made one space, up to the bound.

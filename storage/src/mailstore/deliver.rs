@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::edit::{MailboxEdit, Pushes};
+use super::mailboxes::find_id;
 use super::store::Room;
 use super::stored::{StoredMessage, encode_summary};
 use super::{Body, Limits, MailStore, MailboxName, NewMessage, SpecialUse};
@@ -267,7 +268,10 @@ impl MailStore {
     }
 
     async fn resolve(&self, account: AccountId, target: Target) -> Result<MailboxId> {
-        let inbox = || async { Ok(self.mailbox(account, &MailboxName::inbox()).await?.id) };
+        let inbox = || async {
+            let found = find_id(&mut self.inner.db.begin(), account, &MailboxName::inbox()).await?;
+            found.ok_or_else(|| Error::NotFound("mailbox".into()))
+        };
         match target {
             Target::Mailbox(mailbox) => Ok(mailbox),
             Target::Inbox => inbox().await,

@@ -323,10 +323,19 @@ async fn find(
     account: AccountId,
     name: &MailboxName,
 ) -> Result<Option<(MailboxId, MailboxRecord)>> {
-    let Some(id) = tx.get(&keys::name(account, name)).await? else { return Ok(None) };
-    let id = MailboxId(u64::from_be_bytes(*id.first_chunk().ok_or_else(varint::corrupt)?));
+    let Some(id) = find_id(tx, account, name).await? else { return Ok(None) };
     let record = tx.get(&keys::mailbox(account, id)).await?.ok_or_else(varint::corrupt)?;
     Ok(Some((id, MailboxRecord::decode(&record)?)))
+}
+
+/// Which mailbox has the name.
+pub(super) async fn find_id(
+    tx: &mut Transaction,
+    account: AccountId,
+    name: &MailboxName,
+) -> Result<Option<MailboxId>> {
+    let Some(id) = tx.get(&keys::name(account, name)).await? else { return Ok(None) };
+    Ok(Some(MailboxId(u64::from_be_bytes(*id.first_chunk().ok_or_else(varint::corrupt)?))))
 }
 
 // The mailbox of that name and all below it.
