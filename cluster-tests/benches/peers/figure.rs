@@ -35,7 +35,7 @@ const fn figure(key: &'static str, title: &'static str, unit: &'static str, goal
 const RATE: &str = "messages/s";
 
 /// All of them, in the order of the report.
-pub(crate) const FIGURES: [Figure; 41] = [
+pub(crate) const FIGURES: [Figure; 40] = [
     figure("disk-1", "disk: 4 kB write and fdatasync, 1 thread", "writes/s", Goal::Stated),
     figure("disk-16", "the same, 16 threads", "writes/s", Goal::Stated),
     figure("disk-64", "the same, 64 threads", "writes/s", Goal::Stated),
@@ -51,7 +51,6 @@ pub(crate) const FIGURES: [Figure; 41] = [
     figure("bodies-1", "FETCH bodies, 4 kB, 1 connection, warm", RATE, Goal::TimesPeer(1.0)),
     figure("bodies-4", "FETCH bodies, 4 kB, 4 connections, warm", RATE, Goal::TimesPeer(1.0)),
     figure("bodies-first", "FETCH bodies, first after a restart", RATE, Goal::TimesPeer(1.0)),
-    figure("bodies-disk", "FETCH bodies, read from the disk", RATE, Goal::Stated),
     figure("select", "cold SELECT of 100 k, after a restart", "ms", Goal::AtMostTimesPeer(1.0)),
     figure("select-disk", "the same, read from the disk", "ms", Goal::AtMostTimesPeer(1.0)),
     figure("store-one", "STORE one by one", RATE, Goal::TimesPeer(1.5)),

@@ -34,18 +34,19 @@ fn main() -> Result<ExitCode> {
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let began = Instant::now();
     let (library, mut book) = (Library::new(), Book::default());
+    let path = options.report.clone().unwrap_or_else(default_report);
     for start in servers(&options) {
-        let folder = tempfile::Builder::new().prefix("server-").tempdir_in(folder.path())?;
-        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        // What a server leaves behind is deleted at the end: that takes a while and would disturb the next one.
         let server = start(folder.path(), options.sizes.users)?;
         let book = &mut book;
         let (options, library) = (&options, &library);
         let mut stage = Stage { server, options, library, book, began, small_octets: 0 };
         rows::measure_all(&mut stage);
+        // After each server, so that little is lost if the next ones do not come to an end.
+        report::write(book, &about(options, began), &path)?;
     }
     report::print(&book);
-    let path = options.report.clone().unwrap_or_else(default_report);
-    report::write(&book, &about(&options, began), &path)?;
+    report::progress(began, &format!("written to {}", path.display()));
     Ok(if book.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -74,7 +74,6 @@ pub(crate) fn write(book: &Book, about: &Value, path: &Path) -> Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(path, serde_json::to_vec_pretty(&report)?)?;
-    println!("written to {}", path.display());
     Ok(())
 }
 

@@ -11,21 +11,20 @@ use crate::server::address;
 
 /// Connections that append.
 const CONNECTIONS: usize = 16;
-/// Messages in one command, where the server takes several.
-const TOGETHER: usize = 100;
+/// Messages in one command, where the server takes several (RFC 3502).
+const TOGETHER: usize = 25;
 const OCTETS: usize = 4_096;
 
 pub(super) fn measure(stage: &mut Stage<'_>) -> Result<()> {
     let (small, big) = (stage.options.sizes.small, stage.options.sizes.big);
     let mut session = stage.imap(HOARDER)?;
     let together = if session.can("MULTIAPPEND")? { TOGETHER } else { 1 };
-    let connections = if together > 1 { 1 } else { CONNECTIONS };
-    let sessions = (0..connections).map(|_| stage.imap(HOARDER)).collect::<Result<Vec<_>>>()?;
+    let sessions = (0..CONNECTIONS).map(|_| stage.imap(HOARDER)).collect::<Result<Vec<_>>>()?;
     let library = stage.library;
     let meter = stage.meter();
     let shift = crew(sessions, |number, mut session| {
         let (mut random, to, mut octets) = (random(number as u64), address(HOARDER), 0);
-        let mut numbers = (number..small).step_by(connections).peekable();
+        let mut numbers = (number..small).step_by(CONNECTIONS).peekable();
         while numbers.peek().is_some() {
             let write = |number| {
                 let mut message = Vec::new();
