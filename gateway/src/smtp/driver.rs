@@ -57,6 +57,8 @@ impl<P: Policy> Dialogue<P> {
     /// What the policy does is boxed: a connection's task is as large as the largest thing it may ever wait
     /// for, and most connections wait for their client.
     async fn step(&mut self) -> Flow {
+        // What is at hand already is never waited for: others get their turn here.
+        tokio::task::consume_budget().await;
         match self.session.handle(&mut self.input, Instant::now()) {
             Step::NeedMore => return self.more().await,
             Step::StartTls => return self.start_tls().await,

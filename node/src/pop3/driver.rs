@@ -122,6 +122,8 @@ impl Driver {
                 }
                 self.flush_if_full().await?;
                 self.command_done();
+                // What is at hand already is never waited for: others get their turn here.
+                tokio::task::consume_budget().await;
             }
             self.flush().await?;
             if !self.receive().await? {

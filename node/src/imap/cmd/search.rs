@@ -238,6 +238,8 @@ async fn scan(
         for scan in scans.iter_mut().flatten() {
             scan.push(&piece);
         }
+        // Others get their turn between the pieces of a long one.
+        tokio::task::yield_now().await;
     }
     for (scan, found) in scans.into_iter().zip(found) {
         *found = *found || scan.is_some_and(Scan::finish);

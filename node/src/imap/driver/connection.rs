@@ -115,6 +115,10 @@ impl Link {
                 Frame::Command { octets } => {
                     let tagged = parse::command(&self.taken(octets));
                     self.command(tagged).await?;
+                    if !self.input.is_empty() {
+                        // Others get their turn between the commands of one that pipelines, however long each takes.
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Frame::Append { octets, tag, head, literal } => {
                     self.taken(octets);
