@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Stage;
+use crate::book::OWN;
 use crate::host::disk::durable_writes;
 
 pub(super) fn measure(stage: &mut Stage<'_>) -> Result<()> {
@@ -15,7 +16,7 @@ pub(super) fn measure(stage: &mut Stage<'_>) -> Result<()> {
         let rate = durable_writes(&stage.options.folder, threads, time)?;
         let load = meter.read();
         // It is no server's figure: that of each server's turn is one run.
-        stage.book.record(key, crate::book::OWN, rate, Some(load));
+        stage.book.record(key, OWN, rate, Some(load));
     }
     Ok(())
 }

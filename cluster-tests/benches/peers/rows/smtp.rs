@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::Stage;
 use super::deliver::{Parcel, deliver};
 use super::stage::{POPULAR, SPREAD};
+use crate::book::OWN;
 use crate::client::text::Kind;
 use crate::host::process::cpu_seconds;
 
@@ -32,7 +33,7 @@ pub(super) fn measure(stage: &mut Stage<'_>) -> Result<()> {
     })?;
     let roots = stage.server.roots();
     let mut put_off = -cpu_seconds(&roots);
-    if stage.server.name() == crate::book::OWN {
+    if stage.server.name() == OWN {
         let before = cpu_seconds(&roots);
         stage.runs(|stage| {
             let meter = stage.meter();
