@@ -38,12 +38,13 @@ fn main() -> Result<ExitCode> {
     for start in servers(&options) {
         // What a server leaves behind is deleted at the end: that takes a while and would disturb the next one.
         let server = start(folder.path(), options.sizes.users)?;
-        let book = &mut book;
-        let (options, library) = (&options, &library);
-        let mut stage = Stage { server, options, library, book, began, small_octets: 0 };
+        let mut stage =
+            Stage { server, options: &options, library: &library, book: &mut book, began, small_octets: 0 };
         rows::measure_all(&mut stage);
+        // It ends here.
+        drop(stage);
         // After each server, so that little is lost if the next ones do not come to an end.
-        report::write(book, &about(options, began), &path)?;
+        report::write(&book, &about(&options, began), &path)?;
     }
     report::print(&book);
     report::progress(began, &format!("written to {}", path.display()));
