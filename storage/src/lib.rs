@@ -5,6 +5,8 @@ pub mod bodies;
 pub mod directory;
 mod error;
 pub mod folder;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod kv;
 pub mod limits;
 pub mod log;

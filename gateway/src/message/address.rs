@@ -59,7 +59,7 @@ pub fn parse(value: &[u8]) -> Vec<Address<'static>> {
 
 /// After so many brackets without their other half they are taken for letters, so that the search for the
 /// other half stays linear.
-const UNBALANCED: usize = 8;
+pub(super) const UNBALANCED: usize = 8;
 
 #[derive(Default)]
 struct Item {
@@ -159,7 +159,7 @@ impl Parser<'_> {
     fn angle(&mut self) {
         let inner = &self.rest[1..];
         let inner = &inner[inner.iter().take_while(|octet| **octet == b'<').count()..];
-        let length = angle_length(inner);
+        let length = angle_length(inner, &mut self.unbalanced);
         self.rest = &inner[length..];
         let inner = &inner[..length];
         let (route, spec) = match (inner.trim_ascii_start().first(), memchr::memchr(b':', inner)) {
@@ -203,14 +203,14 @@ impl Parser<'_> {
 }
 
 /// The octets inside angle brackets: up to `>` outside quotes, else up to a comma or semicolon, else all.
-fn angle_length(inner: &[u8]) -> usize {
+fn angle_length(inner: &[u8], unbalanced: &mut usize) -> usize {
     let mut quoted = false;
     let mut fallback = None;
     let mut position = 0;
     while let Some(octet) = inner.get(position) {
         match octet {
             b'\\' if quoted => position += 1,
-            b'"' => quoted = !quoted,
+            b'"' if *unbalanced < UNBALANCED => quoted = !quoted,
             b'>' if !quoted => return position,
             b'<' if !quoted => break,
             b',' | b';' if !quoted && inner.first() != Some(&b'@') => fallback = fallback.or(Some(position)),
@@ -218,6 +218,7 @@ fn angle_length(inner: &[u8]) -> usize {
         }
         position += 1;
     }
+    *unbalanced += usize::from(quoted);
     fallback.unwrap_or(position.min(inner.len()))
 }
 
@@ -326,6 +327,15 @@ mod tests {
             [&entry.name, &entry.route, &entry.mailbox, &entry.host].map(text).join("|")
         };
         parse(value.as_bytes()).iter().map(line).collect()
+    }
+
+    /// If each of these looked for its other half through all that follows, this would take minutes.
+    #[test]
+    fn halves_without_the_other_are_not_sought_again_and_again() {
+        for hostile in ["<a,\\\"", "(a,", "\"a,", "<a,(", "<(\"", "a:\"("] {
+            let value = hostile.repeat(200_000);
+            assert!(!parse(value.as_bytes()).is_empty(), "{hostile}");
+        }
     }
 
     #[test]

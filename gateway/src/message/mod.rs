@@ -28,6 +28,9 @@ pub mod dsn;
 pub mod submission;
 pub mod trace;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 pub use envelope::Envelope;
 pub use section::Section;
 pub use structure::{Encoding, Kind, Part, Structure};

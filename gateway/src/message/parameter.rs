@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::address::{Text, comment, quoted_string};
+use super::address::{Text, UNBALANCED, comment, quoted_string};
 use crate::limits;
 
 /// A parameter: its name as written, and its value without quoting.
@@ -14,17 +14,18 @@ pub type Parameter<'a> = (Text<'a>, Text<'a>);
 /// The value before the first semicolon, and the parameters after it, within [`limits::MIME_PARAMETERS`].
 /// Tolerates unquoted values with white space, missing values, comments, and stray semicolons.
 pub fn parse(value: &[u8]) -> (Text<'_>, Vec<Parameter<'_>>) {
-    let (first, mut rest) = piece(value);
+    let mut unbalanced = 0;
+    let (first, mut rest) = piece(value, &mut unbalanced);
     let first = match first {
         Piece::Plain(text) => text,
         Piece::Quoted(text) => Cow::Owned(text),
     };
     let mut parameters = Vec::new();
     while let Some(after) = rest.strip_prefix(b";") {
-        let (name, after) = name(after);
+        let (name, after) = name(after, &mut unbalanced);
         rest = after;
         if let Some(after) = rest.strip_prefix(b"=") {
-            let (value, after) = piece(after);
+            let (value, after) = piece(after, &mut unbalanced);
             rest = after;
             let value = match value {
                 Piece::Plain(text) => text,
@@ -53,8 +54,8 @@ enum Piece<'a> {
 }
 
 /// A value up to the next semicolon; what follows a quoted string up to there is passed over.
-fn piece(octets: &[u8]) -> (Piece<'_>, &[u8]) {
-    let octets = after_space(octets);
+fn piece<'v>(octets: &'v [u8], unbalanced: &mut usize) -> (Piece<'v>, &'v [u8]) {
+    let octets = after_space(octets, unbalanced);
     if octets.first() == Some(&b'"')
         && let Some((text, rest)) = quoted_string(octets)
     {
@@ -72,22 +73,25 @@ fn piece(octets: &[u8]) -> (Piece<'_>, &[u8]) {
     (Piece::Plain(super::header::unfold(plain)), &octets[end..])
 }
 
-fn name(octets: &[u8]) -> (Text<'_>, &[u8]) {
-    let octets = after_space(octets);
+fn name<'v>(octets: &'v [u8], unbalanced: &mut usize) -> (Text<'v>, &'v [u8]) {
+    let octets = after_space(octets, unbalanced);
     let end = octets.iter().position(|octet| matches!(octet, b'=' | b';')).unwrap_or(octets.len());
     (super::header::unfold(&octets[..end]), &octets[end..])
 }
 
-/// Past white space and comments.
-fn after_space(mut octets: &[u8]) -> &[u8] {
+/// Past white space and comments; counts the comments that are not closed.
+fn after_space<'v>(mut octets: &'v [u8], unbalanced: &mut usize) -> &'v [u8] {
     loop {
         octets = octets.trim_ascii_start();
-        match octets.first() {
-            Some(b'(') => match comment(octets) {
-                Some((_, rest)) => octets = rest,
-                None => return octets,
-            },
-            _ => return octets,
+        if octets.first() != Some(&b'(') || *unbalanced >= UNBALANCED {
+            return octets;
+        }
+        match comment(octets) {
+            Some((_, rest)) => octets = rest,
+            None => {
+                *unbalanced += 1;
+                return octets;
+            }
         }
     }
 }
@@ -194,6 +198,15 @@ mod tests {
         parameters
             .iter()
             .fold(text(&first), |line, (name, value)| format!("{line}|{}={}", text(name), text(value)))
+    }
+
+    /// If each of these looked for its end through all that follows, this would take minutes.
+    #[test]
+    fn comments_without_end_are_not_sought_again_and_again() {
+        for hostile in [";a=(", ";(", "; (x) ("] {
+            let value = ["text/plain", &hostile.repeat(200_000)].concat();
+            assert_eq!(parse(value.as_bytes()).0.as_ref(), b"text/plain");
+        }
     }
 
     #[test]

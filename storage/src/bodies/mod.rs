@@ -28,6 +28,8 @@ mod upload;
 mod verify;
 mod workers;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -6,6 +6,7 @@
 
 use bytes::{Buf, Bytes};
 
+use super::crypt::WRAPPED_KEY_OCTETS;
 use super::record::{Header, Owner, corrupt, short, take};
 use crate::limits::{BODY_OWNERS_LISTED, SEGMENT_ENTRIES, SEGMENT_FOOTER_OCTETS};
 use crate::types::BodyId;
@@ -15,6 +16,8 @@ use crate::{Error, Result};
 pub(super) const MARK: &[u8; 8] = b"sternaS1";
 /// Octets of the trailer: footer length, entries, CRC-32C of the footer, mark.
 pub(super) const TRAILER_OCTETS: usize = 4 + 4 + 4 + MARK.len();
+/// Octets of the shortest entry of a footer: its id, offset, header with one frame, and no owners.
+const ENTRY_LEAST_OCTETS: usize = 16 + 8 + (8 + WRAPPED_KEY_OCTETS + 8 + 3) + 2;
 /// Where the body starts in an object of its own.
 pub(super) const OWN_OFFSET: u64 = MARK.len() as u64;
 
@@ -94,12 +97,19 @@ impl Trailer {
         Ok(Self { footer_octets, entries, crc })
     }
 
+    /// One that vouches for these octets, as if they were a footer of so many entries.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn for_footer(footer: &[u8], entries: usize) -> Self {
+        Self { footer_octets: footer.len(), entries, crc: crc32c::crc32c(footer) }
+    }
+
     /// The footer's entries.
     pub(super) fn decode_footer(&self, mut footer: &[u8]) -> Result<Vec<Entry>> {
         if footer.len() != self.footer_octets || crc32c::crc32c(footer) != self.crc {
             return Err(corrupt("segment footer does not match its checksum"));
         }
-        let mut entries = Vec::with_capacity(self.entries);
+        // A claim of more entries than there can be reserves no memory.
+        let mut entries = Vec::with_capacity(self.entries.min(footer.len() / ENTRY_LEAST_OCTETS));
         for _ in 0..self.entries {
             entries.push(Entry::decode(&mut footer)?);
         }
@@ -223,9 +233,8 @@ mod tests {
         #[test]
         fn any_octets_are_a_footer_or_corrupt(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
             prop_assert!(matches!(read_footer(&octets), Ok(_) | Err(Error::Corrupt(_))));
-            let crc = crc32c::crc32c(&octets);
             for entries in 0..4 {
-                let trailer = Trailer { footer_octets: octets.len(), entries, crc };
+                let trailer = Trailer::for_footer(&octets, entries);
                 prop_assert!(matches!(trailer.decode_footer(&octets), Ok(_) | Err(Error::Corrupt(_))));
             }
         }

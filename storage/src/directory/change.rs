@@ -46,7 +46,7 @@ impl Touched {
 
 /// An entry of the change log.
 #[derive(Debug, Serialize, Deserialize)]
-struct Change {
+pub(super) struct Change {
     at: Timestamp,
     touched: Vec<Touched>,
 }

@@ -10,6 +10,8 @@ mod bells;
 mod cache;
 mod change;
 mod domain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handle;
 mod key;
 mod lookup;

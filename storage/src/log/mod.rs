@@ -9,8 +9,8 @@ pub mod journal;
 pub mod record;
 pub mod segment;
 
-#[cfg(test)]
-pub(crate) mod simulated;
+#[cfg(any(test, fuzzing))]
+pub mod simulated;
 #[cfg(test)]
 mod tests;
 mod writer;

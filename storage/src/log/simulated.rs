@@ -16,7 +16,7 @@ const SECTOR_OCTETS: usize = 512;
 
 /// The disk; clones are the same one.
 #[derive(Clone, Default)]
-pub(crate) struct Disk(Arc<Mutex<State>>);
+pub struct Disk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -56,7 +56,7 @@ impl Change {
 
 impl Disk {
     /// What a power loss leaves: of what was not synced any part. The old disk fails from now on.
-    pub(crate) fn lose_power(&self, seed: u64) -> Self {
+    pub fn lose_power(&self, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let mut state = self.0.lock();
         state.is_dead = true;
@@ -90,22 +90,24 @@ impl Disk {
     }
 
     /// What a kill of the process leaves: all that was written.
-    pub(crate) fn kill_process(&self) -> Self {
+    pub fn kill_process(&self) -> Self {
         let mut state = self.0.lock();
         state.is_dead = true;
         Self(Arc::new(Mutex::new(State { files: state.files.clone(), ..State::default() })))
     }
 
-    pub(crate) fn set_room(&self, room: Option<u64>) {
+    /// So many octets can still be allocated; any number if `None`.
+    pub fn set_room(&self, room: Option<u64>) {
         self.0.lock().room = room;
     }
 
-    pub(crate) fn set_fails_to_sync(&self) {
+    /// From now on each sync fails.
+    pub fn set_fails_to_sync(&self) {
         self.0.lock().fails_to_sync = true;
     }
 
     /// Changes a file behind the log's back.
-    pub(crate) fn damage(&self, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
+    pub fn damage(&self, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
         let mut state = self.0.lock();
         let mut contents: Vec<Vec<u8>> = state.files.values().map(|content| content.now.clone()).collect();
         change(&mut contents);

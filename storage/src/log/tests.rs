@@ -108,6 +108,22 @@ fn a_truncated_suffix_is_gone_for_good() {
 }
 
 #[test]
+fn a_log_cut_back_to_what_was_purged_opens_again() {
+    let disk = Disk::default();
+    let log = open(&disk).expect("opens");
+    (1..=60).for_each(|index| drop(append(&log, vec![entry(index, 1000)]).expect("appends")));
+    let files = log.segments().iter().map(|segment| segment.first_index).collect();
+    log.purge(40, &files).expect("purges");
+    let first = log.first_index();
+    truncate(&log, first - 1).expect("truncates");
+    drop(log);
+    let log = open_from(&disk, first, Arc::new(|_| {})).expect("opens");
+    assert_eq!((log.first_index(), log.last_index()), (first, first - 1));
+    append(&log, vec![entry(first, 9)]).expect("appends");
+    assert_eq!(read_all(&log).len(), 1);
+}
+
+#[test]
 fn a_purge_keeps_what_is_pointed_into() {
     let disk = Disk::default();
     let log = open(&disk).expect("opens");

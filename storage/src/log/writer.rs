@@ -293,8 +293,9 @@ impl Writer {
         if index + 1 < segments.first_index || index > segments.last_index {
             return Err(Error::Invalid(format!("truncation behind entry {index}").into()));
         }
+        // The first file stays, if without entries: it tells where the log goes on.
         while let Some(last) = segments.list.last()
-            && last.first_index > index
+            && last.first_index > index.max(segments.first_index)
             && !last.is_retained
         {
             self.files.remove(&segment::path(&self.folder, last.first_index))?;

@@ -35,7 +35,7 @@ impl KeywordTable {
         let text = std::str::from_utf8(text).map_err(|_| corrupt())?;
         let mut table = Self::default();
         for word in text.split(' ').filter(|word| !word.is_empty()) {
-            table.add(word.parse().map_err(|_| corrupt())?)?;
+            table.add(word.parse().map_err(|_| corrupt())?).map_err(|_| corrupt())?;
         }
         Ok(table)
     }

@@ -76,7 +76,7 @@ pub(super) fn subscription_name(key: &[u8]) -> Result<MailboxName> {
     let mut key = KeyReader::new(key, subspace::MAILBOX_NAME)?;
     key.u64()?;
     key.u8()?;
-    key.text()?.parse()
+    key.text()?.parse().map_err(|_| super::varint::corrupt())
 }
 
 pub(super) fn counters(account: AccountId, mailbox: MailboxId) -> Bytes {

@@ -38,6 +38,8 @@ mod view;
 mod views;
 mod workers;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub(super) fn parts(snapshot: &Snapshot) -> impl Iterator<Item = (u32, Bytes)> {
     })
 }
 
-fn encode(columns: &Columns, part: u32, table: &FlagTable) -> Vec<u8> {
+pub(super) fn encode(columns: &Columns, part: u32, table: &FlagTable) -> Vec<u8> {
     let (mut numbers, mut sets) = (HashMap::<FlagsId, u64>::new(), Vec::new());
     let flags = columns.flags.iter().map(|id| {
         let next = numbers.len() as u64;

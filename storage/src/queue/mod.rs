@@ -7,6 +7,8 @@
 
 mod claim;
 mod entry;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lease;
 mod store;
 mod wait;

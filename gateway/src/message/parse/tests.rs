@@ -3,8 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::super::summary::Summary;
-use super::super::{Encoding, Kind, Section, Structure};
+use super::super::{Encoding, Kind, Section, Structure, Summary, fuzzing};
 use super::*;
 
 /// Each part as `depth type/subtype body`, where the body of a leaf is quoted.
@@ -264,35 +263,6 @@ fn oracle_leaves(message: &mail_parser::Message<'_>, into: &mut Vec<(u64, u64)>)
     }
 }
 
-fn assert_sound(message: &[u8]) {
-    let summary = Summary::of(message);
-    let parts = summary.structure.parts();
-    assert!(!parts.is_empty() && parts.len() <= limits::MIME_PARTS);
-    for (index, part) in parts.iter().enumerate() {
-        assert!(part.header.start <= part.header.end && part.header.end == part.body.start);
-        assert!(part.body.start <= part.body.end && part.body.end <= message.len() as u64);
-        let body = &message[part.body.start as usize..part.body.end as usize];
-        assert_eq!(part.lines, body.iter().filter(|octet| **octet == b'\n').count() as u64);
-        let mut from = part.body.start;
-        let children: Vec<_> = summary.structure.children(index).collect();
-        for child in &children {
-            let child = &parts[*child];
-            assert!(from <= child.header.start && child.body.end <= part.body.end);
-            from = child.body.end;
-        }
-        match part.kind {
-            Kind::Text => assert!(part.media_type.eq_ignore_ascii_case(b"text") && children.is_empty()),
-            Kind::Leaf => assert!(!part.is_type("message", "rfc822") && children.is_empty()),
-            Kind::Multipart => assert!(!children.is_empty()),
-            Kind::Message(_) => assert_eq!(children.len(), 1),
-        }
-    }
-    assert!(summary.preview.chars().count() <= limits::PREVIEW_CHARACTERS);
-    if let Some(stored) = summary.encode() {
-        assert_eq!(Summary::decode(&stored).expect("own encoding"), summary);
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -305,7 +275,7 @@ proptest! {
             (name, part.header.clone(), part.body.clone())
         }).collect();
         prop_assert_eq!(found, expected);
-        assert_sound(message.as_bytes());
+        fuzzing::assert_sound(message.as_bytes());
     }
 
     #[test]
@@ -331,12 +301,12 @@ proptest! {
             let end = (at + length).min(message.len());
             message.splice(at..end, replacement.bytes());
         }
-        assert_sound(&message);
+        fuzzing::assert_sound(&message);
     }
 
     #[test]
     fn any_octets_stay_within_bounds(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
-        assert_sound(&octets);
+        fuzzing::assert_sound(&octets);
     }
 
     #[test]

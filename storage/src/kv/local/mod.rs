@@ -8,6 +8,8 @@
 pub mod entry;
 
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod pipeline;
 mod store;
 mod upkeep;
