@@ -172,7 +172,7 @@ impl House {
         let mut number = first;
         while share.fetch_add(1, Ordering::Relaxed) < commits {
             number += 1;
-            let is_short_lived = number % 4 == 0;
+            let is_short_lived = number.is_multiple_of(4);
             let delivered = self.deliver_one(number, is_short_lived).await;
             say(&format!("ack {number}@{}", delivered.uid));
             if is_short_lived {
