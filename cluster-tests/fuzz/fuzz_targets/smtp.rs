@@ -76,7 +76,7 @@ impl Dialogue {
             recipients: 3,
             starttls: policy & 4 != 0,
             command_wait: limits::COMMAND_WAIT,
-            reply_wait: limits::REPLY_WAIT,
+            reply_wait: limits::COMMAND_WAIT,
         };
         let session = Session::open(Arc::new(config), policy & 8 != 0, *NOW);
         let (input, events) = (BytesMut::new(), Vec::new());
