@@ -5,10 +5,13 @@
 
 pub mod binary;
 pub mod certificates;
+pub mod crowd;
 pub mod dialogue;
 pub mod dns;
 pub mod faulty_disk;
 pub mod host;
+pub mod neighbour;
+pub mod process;
 pub mod sink;
 pub mod sterna;
 pub mod tools;

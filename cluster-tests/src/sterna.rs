@@ -77,6 +77,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Further variables of the server's environment.
     pub environment: Vec<(&'static str, &'static str)>,
+    /// The limits of open files, soft and hard, under which it runs.
+    pub open_files: Option<(u32, u32)>,
 }
 
 /// A running server; it is killed when dropped. If the test failed, its log is shown.
@@ -87,6 +89,7 @@ pub struct Sterna {
     ports: BTreeMap<Service, u16>,
     log_filter: String,
     environment: Vec<(&'static str, &'static str)>,
+    open_files: Option<(u32, u32)>,
     child: Option<Child>,
 }
 
@@ -102,8 +105,9 @@ impl Sterna {
         let certificates = certificates::generate(folder.path(), &["localhost", "127.0.0.1", HOST_NAME]);
         let ports = SERVICES.into_iter().map(|service| (service, free_port())).collect();
         let log_filter = options.log_filter.clone().unwrap_or_else(|| "info,sterna=debug".to_owned());
-        let environment = options.environment.clone();
-        let mut server = Self { folder, certificates, ports, log_filter, environment, child: None };
+        let (environment, open_files) = (options.environment.clone(), options.open_files);
+        let mut server =
+            Self { folder, certificates, ports, log_filter, environment, open_files, child: None };
         server.write_configuration(options);
         server.run();
         server.cli(&["domain", "add", DOMAIN]);
@@ -173,6 +177,12 @@ impl Sterna {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let errors = log.try_clone().expect("a log");
         let mut command = self.command(&["serve"]);
+        if let Some((soft, hard)) = self.open_files {
+            let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &script]).arg(command.get_program()).args(command.get_args());
+            command = shell;
+        }
         command.env("RUST_LOG", &self.log_filter).envs(self.environment.iter().copied());
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         self.child = Some(command.spawn().expect("the binary runs"));

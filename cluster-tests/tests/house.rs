@@ -51,6 +51,7 @@ fn every_file_opens_with_what_it_promises() {
 
 #[test]
 fn mod_files_are_contents_pages() {
+    // Except in rooms of tests, which keep there what all of them begin with.
     let with_logic = sources(&PACKAGES).into_iter().filter(|(path, text)| {
         // What all tests of a folder start from may stand where they are listed.
         path.ends_with("/mod.rs")
@@ -92,4 +93,60 @@ fn whatever_is_left_to_do_names_its_issue() {
             .filter(|(_, line)| marks.iter().any(|mark| line.contains(mark)) && !line.contains("issue "));
         hits.map(|(number, line)| format!("{path}:{}: {}", number + 1, line.trim())).collect::<Vec<_>>()
     }));
+}
+
+/// The constants of a floor's `limits.rs`: name and expression.
+fn constants(floor: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(root().join(floor).join("src/limits.rs")).expect("each floor has one");
+    let whole = text.split("\npub const ").skip(1).filter_map(|rest| rest.split_once(": "));
+    whole
+        .map(|(name, rest)| {
+            let value = rest.split_once(" = ").and_then(|(_, rest)| rest.split_once(';'));
+            (name.to_owned(), value.expect("a value").0.split_whitespace().collect::<Vec<_>>().join(" "))
+        })
+        .collect()
+}
+
+/// The rows of the table under the floor's heading of `docs/limits.md`: name, value, and the last cell.
+fn rows(floor: &str) -> Vec<(String, String, String)> {
+    let page = fs::read_to_string(root().join("docs/limits.md")).expect("the page of limits");
+    let section =
+        page.split("\n## ").find(|section| section.lines().next() == Some(floor)).expect("a heading");
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
+    };
+    let row = |line: &str| match cells(line).as_slice() {
+        [name, value, _, test] => (name.clone(), value.clone(), test.clone()),
+        other => panic!("a row has four cells: {other:?}"),
+    };
+    section.lines().filter(|line| line.starts_with("| `")).map(row).collect()
+}
+
+#[test]
+fn every_limit_is_told_with_its_value_and_what_goes_past_it() {
+    let sources: String = sources(&PACKAGES).into_iter().map(|(_, text)| text).collect();
+    let transcript = |name: &str| {
+        let folders =
+            ["gateway/tests/transcripts/smtp", "node/tests/transcripts/imap", "node/tests/transcripts/pop3"];
+        folders.iter().any(|folder| root().join(folder).join(name).is_file())
+    };
+    let mut wrong = Vec::new();
+    for floor in ["storage", "gateway", "node"] {
+        let (constants, rows) = (constants(floor), rows(floor));
+        for (name, value) in &constants {
+            let told = rows.iter().filter(|row| row.0 == *name && row.1 == *value).count();
+            if told != 1 {
+                wrong.push(format!("{floor}: {name} = {value} is told {told} times"));
+            }
+        }
+        for (name, _, test) in &rows {
+            let is_known = constants.iter().any(|constant| constant.0 == *name);
+            let is_told = test.starts_with("grain") || test.starts_with("pace") || test.starts_with("none: ");
+            let is_there = sources.contains(&format!("fn {test}(")) || transcript(test);
+            if !is_known || !is_told && !is_there {
+                wrong.push(format!("{floor}: {name}: no such constant, or no such test: {test:?}"));
+            }
+        }
+    }
+    offenders(wrong.into_iter());
 }

@@ -1,5 +1,6 @@
 //! The real binary under real clients.
 
+mod attacks;
 mod bad_input;
 mod clients_curl;
 mod clients_fetchmail;
