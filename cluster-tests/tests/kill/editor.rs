@@ -59,6 +59,18 @@ impl<'w> Editor<'w> {
         Self { world, kind, places, random, number: 0, edits: Edits::default(), doubtful: None }
     }
 
+    /// Files what the bulk editor copies; for before the first kill.
+    pub(super) fn fill(&mut self) {
+        self.world.persist(Service::Imap, |line| {
+            let mut imap = Imap::log_in(line, self.places[0].account)?;
+            while self.edits.state[0].len() < BULK {
+                let operation = Operation::Append { at: 0, own: self.own(200, BULK_ADDRESSES) };
+                self.perform(&mut imap, &operation)?;
+            }
+            Ok(())
+        });
+    }
+
     /// Works until told to stop; tells what must be there.
     pub(super) fn run(mut self) -> (usize, Edits) {
         self.world.persist(Service::Imap, |line| self.talk(line));
@@ -209,11 +221,8 @@ impl<'w> Editor<'w> {
         }
     }
 
-    /// Fills INBOX, then copies all of it again and again, and clears the copies away.
+    /// Copies all of INBOX, clears the copies away, and again.
     fn next_of_bulk(&mut self) -> Operation {
-        if self.edits.state[0].len() < BULK {
-            return Operation::Append { at: 0, own: self.own(200, BULK_ADDRESSES) };
-        }
         let copies = &self.edits.state[1];
         let uids = copies.keys().copied().collect();
         match copies.values().next() {

@@ -30,7 +30,7 @@ const APPENDERS: usize = 16;
 /// Kills, unless `STERNA_KILLS` says otherwise.
 const KILLS: u64 = 20;
 /// Lines that all clients together send and receive between two kills.
-const STEPS: RangeInclusive<u64> = 300..=5000;
+const STEPS: RangeInclusive<u64> = 500..=8000;
 /// Of all kills, the share that comes while the server starts.
 const WHILE_STARTING: f64 = 0.2;
 /// The default of `STERNA_KILL_SEED`.
@@ -68,27 +68,24 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_again_and_again() {
     let mut server = Sterna::start_with(&ACCOUNTS, &options);
     let world = World::new(&server, seed);
     let (deaths, editors) = thread::scope(|scope| {
-        let _alarm = Alarm(&world);
+        let world = &world;
+        let _alarm = Alarm(world);
+        let mut editors: Vec<_> = (0..ACCOUNTS.len()).map(|account| Editor::new(world, account)).collect();
+        editors.last_mut().expect("the bulk editor").fill();
         let mx = (0..MX_SENDERS).map(|client| (Service::Mx, client));
         let submission = (0..SUBMITTERS).map(|client| (Service::Submissions, client));
         for (service, client) in mx.chain(submission) {
-            let world = &world;
             scope.spawn(move || guarded(world, || Sender::new(world, service, client).run()));
         }
         for client in 0..APPENDERS {
-            let world = &world;
             scope.spawn(move || guarded(world, || Appender::new(world, client).run()));
         }
-        let editors: Vec<_> = (0..ACCOUNTS.len())
-            .map(|account| {
-                let world = &world;
-                scope.spawn(move || guarded(world, || Editor::new(world, account).run()))
-            })
-            .collect();
-        let deaths = kill_again_and_again(&mut server, &world, kills);
+        let work = editors.into_iter().map(|editor| scope.spawn(move || guarded(world, || editor.run())));
+        let editors: Vec<_> = work.collect();
+        let deaths = kill_again_and_again(&mut server, world, kills);
         world.end();
-        let states = editors.into_iter().map(|editor| editor.join().expect("an editor that ends well"));
-        (deaths, states.collect::<HashMap<usize, Edits>>())
+        let edits = editors.into_iter().map(|editor| editor.join().expect("an editor that ends well"));
+        (deaths, edits.collect::<HashMap<usize, Edits>>())
     });
     let loaded = begin.elapsed();
     let counts = audited(&server, &world, &sink, &editors);
