@@ -47,7 +47,7 @@ impl Default for BodiesConfig {
             segment_age: Duration::from_secs(60),
             part_octets: 5 << 20,
             upload_octets: 128 << 20,
-            cache_octets: 64 << 20,
+            cache_octets: 48 << 20,
             patience: Duration::from_secs(10),
             grace: Duration::from_secs(60 * 60),
             upload_life: Duration::from_secs(4 * 60 * 60),
