@@ -71,7 +71,7 @@ impl<'a> History<'a> {
         };
         let commits = if is_last { 0 } else { self.random.random_range(20..160) };
         let plan = Plan { cut_at, seed: self.random.random(), ..Plan::default() };
-        let has_mail = self.seed % MAIL_EVERY == 0;
+        let has_mail = self.seed.is_multiple_of(MAIL_EVERY);
         let task = Task { binary: victim(), seed: self.seed, life, has_mail, commits, lies: self.lies };
         let told = victim::run(self.disk, plan, task).map_err(|error| error.to_string())?;
         let is_cut = self.disk.is_cut();

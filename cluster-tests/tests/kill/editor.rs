@@ -128,10 +128,10 @@ impl<'w> Editor<'w> {
     }
 
     fn settle(&mut self, now: State) {
-        for at in 0..2 {
-            let gone = self.edits.state[at].keys().filter(|uid| !now[at].contains_key(uid));
+        for (at, mailbox) in now.iter().enumerate() {
+            let gone = self.edits.state[at].keys().filter(|uid| !mailbox.contains_key(uid));
             self.world.ledger.went(self.places[at], gone.copied());
-            for (uid, own) in &now[at] {
+            for (uid, own) in mailbox {
                 self.world.ledger.saw(self.places[at], *uid, &own.name);
             }
         }

@@ -108,7 +108,7 @@ fn kill_again_and_again(server: &mut Sterna, world: &World, kills: u64) -> Death
         deaths.kills += 1;
         while deaths.kills < kills && random.random_bool(WHILE_STARTING) {
             server.launch();
-            // Not a wait for anything: the moment of the kill.
+            #[expect(clippy::disallowed_methods, reason = "not a wait for anything: the moment of the kill")]
             thread::sleep(longest.mul_f64(random.random()));
             server.kill();
             deaths.kills += 1;

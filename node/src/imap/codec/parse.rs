@@ -289,7 +289,8 @@ mod tests {
             let fields: Vec<String> = (0..count).map(|number| format!("\"f{number}\" \"v\"")).collect();
             format!("t ID ({})", fields.join(" "))
         };
-        let cases: [(&str, &dyn Fn(usize) -> String, usize); 6] = [
+        type Written<'a> = &'a dyn Fn(usize) -> String;
+        let cases: [(&str, Written<'_>, usize); 6] = [
             ("tag", &of_length, limits::IMAP_TAG_OCTETS),
             ("items", &items, limits::IMAP_FETCH_ITEMS),
             ("part", &part, limits::IMAP_PART_DEPTH),
