@@ -167,20 +167,20 @@ async fn main() {
     let house = House::new(folder.path()).await;
     match std::env::args().any(|argument| argument == "memory") {
         true => memory(&house).await,
-        false => speed(&house).await,
+        false => speed(&house, folder.path()).await,
     }
     house.db.close().await;
 }
 
-async fn speed(house: &House) {
+async fn speed(house: &House, folder: &std::path::Path) {
     let message = house.message(4_000).await;
     timed("deliver, one at a time", 200, house.deliver(1, 1, 200)).await;
     timed("deliver, 64 tasks, one mailbox", 6_400, house.deliver(1, 64, 100)).await;
     timed("deliver, 64 tasks, 64 mailboxes", 6_400, house.deliver(64, 64, 100)).await;
 
-    house.read_inbox(folder.path(), "staged").await;
+    house.read_inbox(folder, "staged").await;
     timed("pack", 13_000, house.bodies.pack_once()).await.unwrap();
-    house.read_inbox(folder.path(), "packed").await;
+    house.read_inbox(folder, "packed").await;
 
     let archive = house.mailbox("Archive").await;
     let messages = vec![message; MESSAGES];
