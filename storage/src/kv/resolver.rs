@@ -84,6 +84,15 @@ impl Window {
         while self.ranges.pop_front_if(|(version, _)| *version <= floor).is_some() {}
     }
 
+    /// What was taken in behind `applied` was never committed, and nobody will ever read at its versions: its keys
+    /// count as written at `applied`, so that who reads now does not conflict with it for good. Who read before may do so
+    /// needlessly: when they were written before is not known any more.
+    pub(crate) fn take_back(&mut self, Version(applied): Version) {
+        self.points.values_mut().for_each(|version| *version = applied.min(*version));
+        self.ranges.iter_mut().for_each(|(version, _)| *version = applied.min(*version));
+        self.history.iter_mut().for_each(|(version, _)| *version = applied.min(*version));
+    }
+
     fn was_written(&self, range: &KeyRange, since: u64) -> bool {
         let point = match range.as_key() {
             Some(key) => self.points.get(key).is_some_and(|version| *version > since),
@@ -131,6 +140,19 @@ mod tests {
         assert!(matches!(window.check(&commit(4, &range, &[])), Err(Error::Conflict)));
         assert!(window.check(&commit(5, &key, &[])).is_ok());
         assert!(window.check(&commit(4, &[KeyRange::new("c", "d")], &[])).is_ok());
+    }
+
+    #[test]
+    fn what_is_taken_back_conflicts_only_with_who_read_before() {
+        let mut window = Window::new(Version(0));
+        window.record(Version(5), &commit(0, &[], &["b"]));
+        window.record(Version(6), &commit(0, &[], &["b", "c"]));
+        window.take_back(Version(5));
+        let keys = [KeyRange::key(b"b"), KeyRange::new("c", "d")];
+        assert!(window.check(&commit(5, &keys, &[])).is_ok());
+        assert!(matches!(window.check(&commit(4, &keys, &[])), Err(Error::Conflict)));
+        window.forget(Version(5));
+        assert!(window.points.is_empty() && window.history.is_empty());
     }
 
     #[test]

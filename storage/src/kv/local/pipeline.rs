@@ -253,6 +253,9 @@ impl Pipeline {
         if self.has_failed && self.in_flight.is_empty() {
             self.has_failed = false;
             self.next_index = self.store.log.last_index() + 1;
+            let applied = Version(self.store.applied().version);
+            self.next_version = applied.0 + 1;
+            self.window.take_back(applied);
         }
     }
 

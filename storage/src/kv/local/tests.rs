@@ -1,6 +1,6 @@
 //! The engine on a real folder: the suite, reopening, crashes, large values, upkeep.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::kv::engine::Engine;
 use crate::kv::{Database, KeyRange, RangeOptions, Transaction, conformance};
-use crate::{Error, Result, limits};
+use crate::log::simulated::Disk;
+use crate::{Error, Result, limits, log};
 
 fn config(path: &Path) -> LocalConfig {
     LocalConfig { path: path.to_path_buf(), log_segment_octets: 256 * 1024, ..LocalConfig::default() }
@@ -82,6 +83,36 @@ async fn what_was_acknowledged_is_there_after_close_and_after_drop() {
     }
     let (_, database) = open(&config).await;
     assert_filled(&database, 300, 300).await;
+}
+
+/// What the log refused was never written: who writes the same key next is told of the full disk, and not of a
+/// conflict that no rerun can end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_commit_conflicts_with_nobody() {
+    let (folder, disk) = (tempfile::tempdir().expect("a folder"), Disk::default());
+    let log = log::Config {
+        segment_octets: 8 * 1024,
+        files: Arc::new(disk.clone()),
+        ..log::Config::new(PathBuf::from("/log"))
+    };
+    let database = Database::new(Local::open_with(config(folder.path()), log).expect("opens"));
+    let count = async |tx: &mut Transaction| {
+        let before = tx.get(b"count").await?.map_or(0, |value| value[0]);
+        tx.set("count", vec![before + 1; 1500]);
+        Ok(before + 1)
+    };
+    assert_eq!(database.run(count).await.expect("commits"), 1);
+    disk.set_room(Some(0));
+    let (mut committed, mut refused) = (1, 0);
+    while refused < 3 {
+        match database.run(count).await {
+            Ok(count) => committed = count,
+            Err(Error::Full(_)) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    disk.set_room(None);
+    assert_eq!(database.run(count).await.expect("commits"), committed + 1);
 }
 
 /// A copy of the folder at a moment is what a crash leaves: files as the kernel has them.
