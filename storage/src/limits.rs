@@ -172,7 +172,8 @@ pub const BODY_PIECES_TOGETHER: usize = 10;
 pub const UPLOAD_TIDIED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most domains' keys that are held open; each costs some 100 octets.
 pub const DOMAIN_KEYS_CACHED: u64 = 10_000;
-/// Most sealed octets that one request of a body reader asks for.
+/// Most octets that one request of a body reader asks for, sealed as well as unpacked: what a reader that stands still
+/// holds.
 pub const BODY_READ_AHEAD_OCTETS: u64 = 512 * 1024;
 /// Most bodies that are opened together; their records are read in one transaction.
 pub const BODIES_TOGETHER: usize = 256;

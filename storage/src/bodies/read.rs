@@ -255,7 +255,9 @@ impl Cursor {
             return Ok(());
         }
         let mut until = first + 1;
+        // What is read ahead is held unpacked, and a text may unpack to hundreds of times its length.
         while until < self.frames.end
+            && u64::from(until - first) < BODY_READ_AHEAD_OCTETS / FRAME_OCTETS as u64
             && self.stored.starts[until as usize + 1] - self.stored.starts[first as usize]
                 <= BODY_READ_AHEAD_OCTETS
             && !self.bodies.inner.cache.contains(self.id, until)
