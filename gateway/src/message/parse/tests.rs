@@ -280,13 +280,16 @@ proptest! {
 
     #[test]
     fn leaves_are_where_mail_parser_sees_them(node in node()) {
-        let (message, _) = written(&node);
-        // mail-parser's own debug assertions fail on some nested trees ("Invalid part ID"): those say nothing of ours.
+        let (message, tree) = written(&node);
+        // mail-parser's own debug assertions fail on some nested trees ("Invalid part ID"), and of others it loses
+        // leaves: those say nothing of ours.
         let oracle = std::panic::catch_unwind(|| mail_parser::MessageParser::default().parse(message.as_bytes()));
         prop_assume!(oracle.is_ok());
         let oracle = oracle.expect("checked").expect("a message");
         let mut expected = Vec::new();
         oracle_leaves(&oracle, &mut expected);
+        let is_leaf = |name: &str| !name.starts_with("multipart/") && !name.starts_with("message/");
+        prop_assume!(expected.len() == tree.iter().filter(|(name, ..)| is_leaf(name)).count());
         let (structure, _) = parse(message.as_bytes());
         let leaf = |part: &&Part<'_>| matches!(part.kind, Kind::Text | Kind::Leaf);
         let found: Vec<_> = structure.parts().iter().filter(leaf).map(|part| (part.body.start, part.body.end)).collect();
