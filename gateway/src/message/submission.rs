@@ -12,7 +12,7 @@ use super::{date, header};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixUp {
     prefix: Vec<u8>,
-    // Ascending, not empty, cut only between header fields; the last one reaches to the end.
+    // Ascending, cut only between header fields; the last one reaches to the end, and may be empty there.
     kept: Vec<Range<usize>>,
 }
 
@@ -53,9 +53,7 @@ pub fn fix_up(message: &[u8], host: &str, now: Timestamp) -> FixUp {
             from = field.offset + field.raw.len();
         }
     }
-    if from < message.len() || kept.is_empty() {
-        kept.push(from..message.len());
-    }
+    kept.push(from..message.len());
     let mut prefix = String::new();
     if !has_id {
         prefix.push_str(&format!("Message-ID: {}\r\n", new_message_id(host, now)));
@@ -126,6 +124,9 @@ mod tests {
             bare.ends_with("@mx.example>\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\nFrom: a@x\r\n\r\nbody")
         );
         assert!(fixed("Bcc: a@x\r\n").starts_with("Message-ID: "));
+        let last = "Date: x\r\nMessage-ID: <1@x>\r\nBcc: a@x\r\n";
+        assert_eq!(fixed(last), "Date: x\r\nMessage-ID: <1@x>\r\n");
+        assert!(!fix_up(last.as_bytes(), "h", Timestamp::from_secs(0)).is_empty());
         assert_eq!(
             fixed("From a@x Thu\r\nDate: x\r\nMessage-ID: y\r\n\r\n"),
             "Date: x\r\nMessage-ID: y\r\n\r\n"
