@@ -59,6 +59,11 @@ pub const VIEW_OCTETS: u64 = 2 * 1024;
 pub const VIEW_MESSAGE_OCTETS: u64 = 16;
 /// Most pushes that a view keeps while an earlier one is missing.
 pub const VIEW_PENDING_PUSHES: usize = 64;
+/// While sessions wait for changes that other nodes make, the mailbox is looked at after so long even if no watch
+/// tells of one.
+pub const VIEW_WATCH_LONGEST: Duration = Duration::from_secs(60);
+/// How soon it is looked at again after the store was away.
+pub const VIEW_WATCH_PAUSE: Duration = Duration::from_secs(1);
 /// Octets after which a batch of changes to many messages is committed: a tenth of what would be refused.
 pub const BATCH_OCTETS: usize = 1_000_000;
 /// Most messages in such a batch.

@@ -13,8 +13,8 @@ pub(crate) const OWN: &str = "sterna";
 pub(crate) struct Sample {
     /// In the figure's unit.
     pub(crate) value: f64,
-    /// The part of the machine that others used meanwhile, if it was measured.
-    pub(crate) others: Option<f64>,
+    /// How busy the machine was meanwhile, if it was measured.
+    pub(crate) load: Option<Load>,
 }
 
 /// All samples and all that went wrong.
@@ -33,15 +33,15 @@ pub(crate) struct Spread {
     pub(crate) least: f64,
     pub(crate) median: f64,
     pub(crate) most: f64,
-    /// The greatest part of the machine that others used in any of the runs.
-    pub(crate) others: Option<f64>,
+    /// How busy the machine was in the worst of the runs.
+    pub(crate) load: Option<Load>,
 }
 
 impl Book {
     /// Writes one run's figure down.
     pub(crate) fn record(&mut self, key: &'static str, server: &'static str, value: f64, load: Option<Load>) {
         debug_assert!(FIGURES.iter().any(|figure| figure.key == key), "{key} is no figure");
-        let sample = Sample { value, others: load.map(|load| load.others) };
+        let sample = Sample { value, load };
         self.samples.entry((key, server)).or_default().push(sample);
     }
 
@@ -59,9 +59,9 @@ impl Book {
         let runs: Vec<f64> = samples.iter().map(|sample| sample.value).collect();
         let mut sorted = runs.clone();
         sorted.sort_by(f64::total_cmp);
-        let others = samples.iter().filter_map(|sample| sample.others).reduce(f64::max);
+        let load = samples.iter().filter_map(|sample| sample.load).reduce(Load::worse);
         let (least, most) = (*sorted.first()?, *sorted.last()?);
-        Some(Spread { runs, least, median: median(&sorted)?, most, others })
+        Some(Spread { runs, least, median: median(&sorted)?, most, load })
     }
 
     /// The peer whose median is the best, and that median.

@@ -25,7 +25,7 @@ pub(crate) fn print(book: &Book) {
             let Some(spread) = book.spread(figure.key, server) else { continue };
             let title = if place == 0 { format!("{}, {}", figure.title, figure.unit) } else { String::new() };
             let verdict = if server == OWN { verdict(book, figure) } else { String::new() };
-            println!("{title:<68} {server:<12}{:>34}{verdict}{}", numbers(&spread), others(&spread));
+            println!("{title:<68} {server:<12}{:>34}{verdict}{}", numbers(&spread), load(&spread));
         }
     }
     for (server, group, error) in &book.failures {
@@ -57,8 +57,10 @@ fn verdict(book: &Book, figure: &Figure) -> String {
     format!("  {ratio:>8}  {} {reached}", figure.goal_text())
 }
 
-fn others(spread: &Spread) -> String {
-    spread.others.map_or(String::new(), |others| format!("  (others {:.0} %)", others * 100.0))
+fn load(spread: &Spread) -> String {
+    spread.load.map_or(String::new(), |load| {
+        format!("  (others {:.0} %, stolen {:.0} %)", load.others * 100.0, load.stolen * 100.0)
+    })
 }
 
 /// Writes all of it to `path`.
@@ -80,9 +82,9 @@ pub(crate) fn write(book: &Book, about: &Value, path: &Path) -> Result<()> {
 fn figure_value(book: &Book, figure: &Figure) -> Option<Value> {
     let servers = book.servers(figure.key);
     let server_value = |server: &'static str| {
-        let Spread { runs, least, median, most, others } = book.spread(figure.key, server)?;
+        let Spread { runs, least, median, most, load } = book.spread(figure.key, server)?;
         let value = json!({
-            "min": least, "median": median, "max": most, "runs": runs, "share_used_by_others": others,
+            "min": least, "median": median, "max": most, "runs": runs, "share_used_by_others": load.map(|load| load.others), "share_stolen": load.map(|load| load.stolen),
         });
         Some((server.to_owned(), value))
     };

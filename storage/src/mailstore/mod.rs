@@ -3,7 +3,7 @@
 //!
 //! Reading order: `name`, `counters`, `flag_table`, `message` (words); `chunk`, `snapshot`, `advance` and
 //! `differences` (a mailbox in memory); `keys`, `varint`, `stored`, `change_log`, `outline` (a mailbox in the store);
-//! `edit` (what every commit has in common), `locks`, `block`, `pick`; `load`, `view`, `views` (live snapshots);
+//! `edit` (what every commit has in common), `locks`, `block`, `pick`; `load`, `view`, `views`, `follow_others` (live snapshots);
 //! `store` (the handle) with `mailboxes`, `deliver`, `append`, `flags`, `expunge`, `transfer`, `read` (what callers
 //! ask for); `workers` and `outlining` (what is done later).
 
@@ -19,6 +19,7 @@ mod edit;
 mod expunge;
 mod flag_table;
 mod flags;
+mod follow_others;
 mod keys;
 mod load;
 mod locks;

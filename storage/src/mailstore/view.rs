@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::advance::{advance, follow};
 use super::edit::Push;
+use super::follow_others::follow_others;
 use super::load::{load, read_changes, read_counters, read_keywords};
 use super::snapshot::Snapshot;
 use crate::kv::Database;
@@ -33,6 +34,8 @@ pub struct View {
     catching_up: tokio::sync::Mutex<()>,
     // Whether this node makes all commits.
     sole_node: bool,
+    // Whether someone follows what other nodes commit.
+    follows_others: AtomicBool,
     pub(super) last_used: AtomicU64,
 }
 
@@ -56,6 +59,7 @@ impl View {
             gone: AtomicBool::new(false),
             catching_up: tokio::sync::Mutex::default(),
             sole_node,
+            follows_others: AtomicBool::new(false),
             last_used: AtomicU64::new(0),
         }
     }
@@ -75,9 +79,29 @@ impl View {
         self.current.load_full()
     }
 
-    /// Tells the newest snapshot's HIGHESTMODSEQ whenever it changes, and when the mailbox is deleted.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.newest.subscribe()
+    /// Tells the newest snapshot's HIGHESTMODSEQ whenever it changes, and when the mailbox is deleted: what other nodes
+    /// commit too, for as long as the receiver lives. To be called in a runtime.
+    pub fn subscribe(self: &Arc<Self>) -> watch::Receiver<u64> {
+        let told = self.newest.subscribe();
+        if !self.sole_node && !self.follows_others.swap(true, Ordering::AcqRel) {
+            tokio::spawn(follow_others(Arc::clone(self)));
+        }
+        told
+    }
+
+    /// Ends once no receiver lives.
+    pub(super) async fn nobody_waits(&self) {
+        self.newest.closed().await;
+    }
+
+    /// Whether who follows other nodes may end: nobody has begun to wait meanwhile, or another one follows.
+    pub(super) fn ends_following(&self) -> bool {
+        self.follows_others.store(false, Ordering::Release);
+        self.newest.is_closed() || self.follows_others.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn database(&self) -> &Database {
+        &self.db
     }
 
     /// A snapshot at least as new as every commit acknowledged before the call. `NotFound` once the mailbox

@@ -19,12 +19,22 @@ pub(crate) struct Meter {
 pub(crate) struct Load {
     /// Part of all cores that neither the server nor this client used: other programs, and the kernel's own threads.
     pub(crate) others: f64,
+    /// Part of all cores that the host of this virtual machine gave to others.
+    pub(crate) stolen: f64,
+}
+
+impl Load {
+    /// The greater of each.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        Self { others: self.others.max(other.others), stolen: self.stolen.max(other.stolen) }
+    }
 }
 
 /// Seconds of all cores together since the machine started.
 #[derive(Debug, Clone, Copy)]
 struct Times {
     busy_s: f64,
+    stolen_s: f64,
     all_s: f64,
 }
 
@@ -37,7 +47,9 @@ impl Times {
             line.split_whitespace().skip(1).take(8).filter_map(|field| field.parse().ok()).collect();
         let all: f64 = ticks.iter().sum();
         let idle: f64 = ticks.iter().skip(3).take(2).sum();
-        Self { busy_s: (all - idle) / TICKS_PER_SECOND, all_s: all / TICKS_PER_SECOND }
+        let stolen = ticks.get(7).copied().unwrap_or_default();
+        let seconds = |ticks: f64| ticks / TICKS_PER_SECOND;
+        Self { busy_s: seconds(all - idle - stolen), stolen_s: seconds(stolen), all_s: seconds(all) }
     }
 }
 
@@ -55,7 +67,10 @@ impl Meter {
         let server_s = cpu_seconds(&self.roots) - self.server_s;
         let ours = server_s + own_seconds() - self.client_s;
         let all = (now.all_s - self.machine.all_s).max(0.01);
-        Load { others: ((now.busy_s - self.machine.busy_s - ours) / all).max(0.0) }
+        Load {
+            others: ((now.busy_s - self.machine.busy_s - ours) / all).max(0.0),
+            stolen: (now.stolen_s - self.machine.stolen_s) / all,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::Stage;
+use super::stage::HOARDER;
 use crate::book::OWN;
 use crate::client::imap::Imap;
 use crate::client::smtp::Smtp;
@@ -63,7 +64,7 @@ pub(super) fn measure(stage: &mut Stage<'_>) -> Result<()> {
 fn one_message_each(stage: &Stage<'_>) -> Result<()> {
     let mut sender = Smtp::connect_lmtp(stage.server.ports().lmtp)?;
     let (mut random, mut message) = (random(0), Vec::new());
-    let users: Vec<String> = (0..stage.options.sizes.users).map(address).collect();
+    let users: Vec<String> = idlers(stage).into_iter().map(address).collect();
     for recipients in users.chunks(RECIPIENTS) {
         let order = Order { kind: Kind::Text, octets: 4_096, to: &recipients[0], number: 0 };
         stage.library.write(&order, &mut random, &mut message);
@@ -72,14 +73,21 @@ fn one_message_each(stage: &Stage<'_>) -> Result<()> {
     sender.quit()
 }
 
+/// All users but the one whose messages are counted.
+fn idlers(stage: &Stage<'_>) -> Vec<usize> {
+    (0..stage.options.sizes.users).filter(|user| *user != HOARDER).collect()
+}
+
 fn idle_connections(stage: &Stage<'_>, is_tls: bool) -> Result<Vec<Stream>> {
     let (ports, sizes) = (stage.server.ports(), stage.options.sizes);
     let tls = is_tls.then(|| trusting(stage.server.authority())).transpose()?;
     let port = if is_tls { ports.imaps } else { ports.imap };
+    let idlers = idlers(stage);
     let connect = |number: usize| {
-        let mut session = Imap::log_in(port, tls.as_ref(), number % sizes.users)?;
+        let user = idlers[number % idlers.len()];
+        let mut session = Imap::log_in(port, tls.as_ref(), user)?;
         if session.select("INBOX")? == 0 {
-            bail!("INBOX of user {number} is empty");
+            bail!("INBOX of user {user} is empty");
         }
         session.idle()?;
         Ok(session.into_stream())

@@ -1,6 +1,7 @@
 //! Views are bounded: idle ones go, those that sessions hold stay.
 
 use super::*;
+use crate::Error;
 use crate::limits::{VIEW_MESSAGE_OCTETS, VIEW_OCTETS};
 
 #[tokio::test]
@@ -30,4 +31,43 @@ async fn idle_views_are_let_go_when_they_take_too_much() {
     house.store.work_once(Timestamp::now()).await.expect("works");
     assert!(!is_there(&house.inbox));
     house.check().await;
+}
+
+#[tokio::test]
+async fn who_waits_hears_of_what_another_node_commits() {
+    let house = House::new().await;
+    let other = house.other_node();
+    let view = house.store.open(ACCOUNT, house.inbox).await.expect("opens");
+    let waiting = [view.subscribe(), view.subscribe()];
+    for mut told in waiting {
+        let before = *told.borrow_and_update();
+        let message = house.message("from the other node", Flags::default()).await;
+        other.append(ACCOUNT, house.inbox, vec![message], Limits::default()).await.expect("appends");
+        tokio::time::timeout(Duration::from_secs(20), told.changed()).await.expect("is told").expect("lives");
+        assert!(*told.borrow() > before);
+        assert_eq!(*told.borrow(), view.snapshot().highest_modseq.0);
+    }
+    assert_eq!(view.snapshot().len(), 2);
+    // Once nobody waits, nobody follows; who waits then is told again.
+    while std::sync::Arc::strong_count(&view) > 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut told = view.subscribe();
+    told.borrow_and_update();
+    let message = house.message("once more", Flags::default()).await;
+    other.append(ACCOUNT, house.inbox, vec![message], Limits::default()).await.expect("appends");
+    tokio::time::timeout(Duration::from_secs(20), told.changed()).await.expect("is told").expect("lives");
+    assert_eq!(view.snapshot().len(), 3);
+}
+
+#[tokio::test]
+async fn who_waits_hears_that_another_node_deleted_the_mailbox() {
+    let house = House::new().await;
+    let other = house.other_node();
+    let view = house.store.open(ACCOUNT, house.archive).await.expect("opens");
+    let mut told = view.subscribe();
+    told.borrow_and_update();
+    other.delete_mailbox(ACCOUNT, &named("Archive")).await.expect("deletes");
+    tokio::time::timeout(Duration::from_secs(20), told.changed()).await.expect("is told").expect("lives");
+    assert!(matches!(view.refresh().await, Err(Error::NotFound(_))));
 }
