@@ -13,5 +13,7 @@ pub mod log;
 pub mod mailstore;
 pub mod queue;
 pub mod types;
+#[cfg(any(test, fuzzing, feature = "faults"))]
+pub mod volatile_file;
 
 pub use error::{Error, Result};

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::disk::State;
 use super::plan::{Action, Failure};
-use super::volume::{File, Folder, Node, Number, Volume};
+use super::volume::{Kind, Number, Volume};
 
 /// How long the kernel may rely on an answer.
 const LIFE: Duration = Duration::ZERO;
@@ -42,9 +42,9 @@ impl Server {
         })
     }
 
-    fn create(&self, folder: INodeNo, name: &OsStr, action: Action, node: Node) -> Result<FileAttr, Errno> {
+    fn create(&self, folder: INodeNo, name: &OsStr, action: Action, kind: Kind) -> Result<FileAttr, Errno> {
         let made = self.act(action, |volume| {
-            let number = volume.create(folder.0, name, node)?;
+            let number = volume.create(folder.0, name, kind)?;
             attributes(volume, number)
         })?;
         self.0.lock().note_made(folder.0, name, &made);
@@ -81,9 +81,9 @@ impl Server {
 }
 
 fn attributes(volume: &Volume, number: Number) -> Result<FileAttr, Errno> {
-    let (kind, size, perm) = match volume.node(number)? {
-        Node::File(file) => (FileType::RegularFile, file.now.len() as u64, 0o644),
-        Node::Folder(_) => (FileType::Directory, 0, 0o755),
+    let (kind, size, perm) = match volume.file(number) {
+        Ok(file) => (FileType::RegularFile, file.octets().len() as u64, 0o644),
+        Err(_) => volume.folder(number).map(|_| (FileType::Directory, 0, 0o755))?,
     };
     let time = SystemTime::UNIX_EPOCH;
     Ok(FileAttr {
@@ -170,11 +170,11 @@ impl Filesystem for Server {
     }
 
     fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
-        tell_entry(reply, self.create(parent, name, Action::CreateFolder, Node::Folder(Folder::default())));
+        tell_entry(reply, self.create(parent, name, Action::CreateFolder, Kind::Folder));
     }
 
     fn create(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
-        match self.create(parent, name, Action::Create, Node::File(File::default())) {
+        match self.create(parent, name, Action::Create, Kind::File) {
             Ok(made) => {
                 reply.created(&LIFE, &made, Generation(0), FileHandle(0), FopenFlags::FOPEN_DIRECT_IO);
             }
@@ -223,7 +223,7 @@ impl Filesystem for Server {
         reply: ReplyData,
     ) {
         let read = self.look(|volume| {
-            let rest = volume.file(number.0)?.now.get(offset as usize..).unwrap_or_default();
+            let rest = volume.file(number.0)?.octets().get(offset as usize..).unwrap_or_default();
             Ok(rest[..rest.len().min(size as usize)].to_vec())
         });
         match read {

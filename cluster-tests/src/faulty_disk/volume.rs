@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 use fuser::Errno;
+use sterna_storage::volatile_file::VolatileFile;
 
 /// Names a file or folder; never used twice.
 pub(super) type Number = u64;
@@ -13,20 +14,10 @@ pub(super) type Number = u64;
 pub(super) const ROOT: Number = 1;
 
 /// What a name stands for.
-pub(super) enum Node {
-    File(File),
-    Folder(Folder),
-}
-
-/// A file.
-#[derive(Default)]
-pub(super) struct File {
-    /// As readers see it.
-    pub(super) now: Vec<u8>,
-    /// As a power loss would leave it at the least.
-    pub(super) durable: Vec<u8>,
-    /// What lies between the two, oldest first.
-    pub(super) unsynced: Vec<Change>,
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    File,
+    Folder,
 }
 
 /// A folder.
@@ -36,12 +27,6 @@ pub(super) struct Folder {
     pub(super) now: BTreeMap<OsString, Number>,
     /// Without the changes of names that are not durable.
     pub(super) durable: BTreeMap<OsString, Number>,
-}
-
-/// A change of a file.
-pub(super) enum Change {
-    Write(usize, Vec<u8>),
-    Length(usize),
 }
 
 /// A change of names.
@@ -57,25 +42,13 @@ pub(super) type Place = (Number, OsString);
 
 /// The whole.
 pub(super) struct Volume {
-    pub(super) nodes: BTreeMap<Number, Node>,
+    pub(super) files: BTreeMap<Number, VolatileFile>,
+    pub(super) folders: BTreeMap<Number, Folder>,
     /// In every folder, oldest first.
     pub(super) unsynced_names: Vec<NameChange>,
     /// Octets that all files together may have; `None` without bound.
     pub(super) capacity: Option<u64>,
     next: Number,
-}
-
-impl Change {
-    pub(super) fn apply(&self, octets: &mut Vec<u8>) {
-        match self {
-            Self::Write(offset, written) => {
-                let end = offset + written.len();
-                octets.resize(octets.len().max(end), 0);
-                octets[*offset..end].copy_from_slice(written);
-            }
-            Self::Length(length) => octets.resize(*length, 0),
-        }
-    }
 }
 
 impl NameChange {
@@ -97,8 +70,9 @@ impl NameChange {
 
 impl Volume {
     pub(super) fn new() -> Self {
-        let nodes = BTreeMap::from([(ROOT, Node::Folder(Folder::default()))]);
-        Self { nodes, unsynced_names: Vec::new(), capacity: None, next: ROOT + 1 }
+        let folders = BTreeMap::from([(ROOT, Folder::default())]);
+        let (files, unsynced_names) = (BTreeMap::new(), Vec::new());
+        Self { files, folders, unsynced_names, capacity: None, next: ROOT + 1 }
     }
 
     /// Empties it; numbers go on, so that the kernel takes nothing new for something old.
@@ -106,38 +80,20 @@ impl Volume {
         *self = Self { next: self.next, ..Self::new() };
     }
 
-    pub(super) fn node(&self, number: Number) -> Result<&Node, Errno> {
-        self.nodes.get(&number).ok_or(Errno::ENOENT)
-    }
-
     pub(super) fn folder(&self, number: Number) -> Result<&Folder, Errno> {
-        match self.node(number)? {
-            Node::Folder(folder) => Ok(folder),
-            Node::File(_) => Err(Errno::ENOTDIR),
-        }
+        self.folders.get(&number).ok_or(Errno::ENOENT)
     }
 
     fn folder_mut(&mut self, number: Number) -> Result<&mut Folder, Errno> {
-        match self.nodes.get_mut(&number) {
-            Some(Node::Folder(folder)) => Ok(folder),
-            Some(Node::File(_)) => Err(Errno::ENOTDIR),
-            None => Err(Errno::ENOENT),
-        }
+        self.folders.get_mut(&number).ok_or(Errno::ENOENT)
     }
 
-    pub(super) fn file(&self, number: Number) -> Result<&File, Errno> {
-        match self.node(number)? {
-            Node::File(file) => Ok(file),
-            Node::Folder(_) => Err(Errno::EISDIR),
-        }
+    pub(super) fn file(&self, number: Number) -> Result<&VolatileFile, Errno> {
+        self.files.get(&number).ok_or(Errno::ENOENT)
     }
 
-    fn file_mut(&mut self, number: Number) -> Result<&mut File, Errno> {
-        match self.nodes.get_mut(&number) {
-            Some(Node::File(file)) => Ok(file),
-            Some(Node::Folder(_)) => Err(Errno::EISDIR),
-            None => Err(Errno::ENOENT),
-        }
+    fn file_mut(&mut self, number: Number) -> Result<&mut VolatileFile, Errno> {
+        self.files.get_mut(&number).ok_or(Errno::ENOENT)
     }
 
     pub(super) fn lookup(&self, folder: Number, name: &OsStr) -> Result<Number, Errno> {
@@ -145,7 +101,7 @@ impl Volume {
     }
 
     /// Makes a file or a folder.
-    pub(super) fn create(&mut self, folder: Number, name: &OsStr, node: Node) -> Result<Number, Errno> {
+    pub(super) fn create(&mut self, folder: Number, name: &OsStr, kind: Kind) -> Result<Number, Errno> {
         let number = self.next;
         let names = &mut self.folder_mut(folder)?.now;
         if names.contains_key(name) {
@@ -153,16 +109,18 @@ impl Volume {
         }
         names.insert(name.to_owned(), number);
         self.next += 1;
-        self.nodes.insert(number, node);
+        match kind {
+            Kind::File => drop(self.files.insert(number, VolatileFile::default())),
+            Kind::Folder => drop(self.folders.insert(number, Folder::default())),
+        }
         self.unsynced_names.push(NameChange::Link((folder, name.to_owned()), number));
         Ok(number)
     }
 
     /// Removes a name; what it stood for stays for as long as a power loss can bring the name back.
     pub(super) fn unlink(&mut self, folder: Number, name: &OsStr) -> Result<(), Errno> {
-        if let Node::Folder(inner) = self.node(self.lookup(folder, name)?)?
-            && !inner.now.is_empty()
-        {
+        let number = self.lookup(folder, name)?;
+        if self.folders.get(&number).is_some_and(|inner| !inner.now.is_empty()) {
             return Err(Errno::ENOTEMPTY);
         }
         self.folder_mut(folder)?.now.remove(name);
@@ -184,32 +142,27 @@ impl Volume {
     /// `ENOSPC` if there is no room, and nothing is written then.
     pub(super) fn write(&mut self, number: Number, offset: usize, octets: &[u8]) -> Result<(), Errno> {
         self.check_room(number, offset + octets.len())?;
-        self.change(number, Change::Write(offset, octets.to_vec()))
+        self.file_mut(number)?.write(offset, octets);
+        Ok(())
     }
 
     /// Cuts a file, or lengthens it with zeros.
     pub(super) fn set_length(&mut self, number: Number, octets: usize) -> Result<(), Errno> {
-        self.change(number, Change::Length(octets))
+        self.file_mut(number)?.set_length(octets);
+        Ok(())
     }
 
     /// Lengthens a file to what is reserved for it.
     pub(super) fn allocate(&mut self, number: Number, end: usize) -> Result<(), Errno> {
-        if self.file(number)?.now.len() >= end {
+        if self.file(number)?.octets().len() >= end {
             return Ok(());
         }
         self.check_room(number, end)?;
-        self.change(number, Change::Length(end))
-    }
-
-    fn change(&mut self, number: Number, change: Change) -> Result<(), Errno> {
-        let file = self.file_mut(number)?;
-        change.apply(&mut file.now);
-        file.unsynced.push(change);
-        Ok(())
+        self.set_length(number, end)
     }
 
     fn check_room(&self, number: Number, end: usize) -> Result<(), Errno> {
-        let more = end.saturating_sub(self.file(number)?.now.len()) as u64;
+        let more = end.saturating_sub(self.file(number)?.octets().len()) as u64;
         match self.capacity {
             Some(capacity) if more > 0 && self.used() + more > capacity => Err(Errno::ENOSPC),
             _ => Ok(()),
@@ -218,26 +171,22 @@ impl Volume {
 
     /// Octets of all files that have a name.
     pub(super) fn used(&self) -> u64 {
-        let named = self.nodes.values().filter_map(|node| match node {
-            Node::Folder(folder) => Some(folder.now.values()),
-            Node::File(_) => None,
-        });
-        let numbers: BTreeSet<Number> = named.flatten().copied().collect();
-        let octets = |number: &Number| self.file(*number).map_or(0, |file| file.now.len() as u64);
+        let numbers: BTreeSet<Number> =
+            self.folders.values().flat_map(|folder| folder.now.values()).copied().collect();
+        let octets = |number: &Number| self.file(*number).map_or(0, |file| file.octets().len() as u64);
         numbers.iter().map(octets).sum()
     }
 
     /// What was written to the file is durable from now on.
     pub(super) fn sync_file(&mut self, number: Number) -> Result<(), Errno> {
-        let file = self.file_mut(number)?;
-        file.unsynced.drain(..).for_each(|change| change.apply(&mut file.durable));
+        self.file_mut(number)?.sync();
         Ok(())
     }
 
-    /// A sync failed: what was to be written is forgotten, although readers see it still, and no later sync writes it.
+    /// A sync failed.
     pub(super) fn fail_to_sync(&mut self, number: Number) {
         if let Ok(file) = self.file_mut(number) {
-            file.unsynced.clear();
+            file.fail_to_sync();
         }
     }
 

@@ -10,9 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::files::{File, FileSystem};
-
-/// What a disk tears a write into.
-const SECTOR_OCTETS: usize = 512;
+use crate::volatile_file::{Loss, VolatileFile};
 
 /// The disk; clones are the same one.
 #[derive(Clone, Default)]
@@ -20,71 +18,40 @@ pub struct Disk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    files: BTreeMap<PathBuf, Content>,
+    files: BTreeMap<PathBuf, Named>,
+    /// Files removed since their folder was synced.
+    removed: BTreeMap<PathBuf, Named>,
     /// Octets that can still be allocated; `None` without bound.
     room: Option<u64>,
     fails_to_sync: bool,
+    /// The next longer write takes so many octets, and fails.
+    cuts_write_at: Option<usize>,
     is_dead: bool,
 }
 
 #[derive(Default, Clone)]
-struct Content {
-    now: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
+struct Named {
+    file: VolatileFile,
     is_name_durable: bool,
-}
-
-#[derive(Clone)]
-enum Change {
-    Write(usize, Vec<u8>),
-    Length(usize),
-}
-
-impl Change {
-    fn apply(&self, octets: &mut Vec<u8>) {
-        match self {
-            Self::Write(offset, written) => {
-                let end = offset + written.len();
-                octets.resize(octets.len().max(end), 0);
-                octets[*offset..end].copy_from_slice(written);
-            }
-            Self::Length(length) => octets.resize(*length, 0),
-        }
-    }
 }
 
 impl Disk {
     /// What a power loss leaves: of what was not synced any part. The old disk fails from now on.
     pub fn lose_power(&self, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
+        let loss = Loss::random(&mut random);
         let mut state = self.0.lock();
         state.is_dead = true;
         let mut files = BTreeMap::new();
-        for (path, content) in &state.files {
-            if !content.is_name_durable && random.random_bool(0.5) {
+        let removed = state.removed.iter().filter(|(path, _)| !state.files.contains_key(*path));
+        for (path, named) in state.files.iter().chain(removed) {
+            let may_be_gone = !named.is_name_durable || !state.files.contains_key(path);
+            if may_be_gone && random.random_bool(0.5) {
                 continue;
             }
-            let mut octets = content.durable.clone();
-            for change in &content.unsynced {
-                match change {
-                    Change::Write(offset, written) => {
-                        for (at, sector) in written.chunks(SECTOR_OCTETS).enumerate() {
-                            if random.random_bool(0.5) {
-                                Change::Write(offset + at * SECTOR_OCTETS, sector.to_vec())
-                                    .apply(&mut octets);
-                            }
-                        }
-                    }
-                    // Lengths are metadata, which journals keep in order.
-                    Change::Length(_) => change.apply(&mut octets),
-                }
-            }
-            let durable = octets.clone();
-            files.insert(
-                path.clone(),
-                Content { now: octets, durable, unsynced: Vec::new(), is_name_durable: true },
-            );
+            let mut file = named.file.clone();
+            file.lose(&loss, &mut random);
+            files.insert(path.clone(), Named { file, is_name_durable: true });
         }
         Self(Arc::new(Mutex::new(State { files, ..State::default() })))
     }
@@ -93,7 +60,8 @@ impl Disk {
     pub fn kill_process(&self) -> Self {
         let mut state = self.0.lock();
         state.is_dead = true;
-        Self(Arc::new(Mutex::new(State { files: state.files.clone(), ..State::default() })))
+        let (files, removed) = (state.files.clone(), state.removed.clone());
+        Self(Arc::new(Mutex::new(State { files, removed, ..State::default() })))
     }
 
     /// So many octets can still be allocated; any number if `None`.
@@ -106,14 +74,19 @@ impl Disk {
         self.0.lock().fails_to_sync = true;
     }
 
+    /// The next write of more than so many octets takes only these, and fails; none does if `None`.
+    pub fn cut_next_write(&self, octets: Option<usize>) {
+        self.0.lock().cuts_write_at = octets;
+    }
+
     /// Changes a file behind the log's back.
     pub fn damage(&self, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
         let mut state = self.0.lock();
-        let mut contents: Vec<Vec<u8>> = state.files.values().map(|content| content.now.clone()).collect();
+        let mut contents: Vec<Vec<u8>> =
+            state.files.values().map(|named| named.file.octets().to_vec()).collect();
         change(&mut contents);
-        for (content, octets) in state.files.values_mut().zip(contents) {
-            content.durable.clone_from(&octets);
-            content.now = octets;
+        for (named, octets) in state.files.values_mut().zip(contents) {
+            named.file = VolatileFile::durable(octets);
         }
     }
 
@@ -129,23 +102,20 @@ struct Handle {
 }
 
 impl Handle {
-    fn with<T>(&self, body: impl FnOnce(&mut Content, &mut Option<u64>) -> io::Result<T>) -> io::Result<T> {
+    fn with<T>(&self, body: impl FnOnce(&mut VolatileFile) -> T) -> io::Result<T> {
         self.disk.with(|state| {
-            let content = state.files.get_mut(&self.path).ok_or(io::ErrorKind::NotFound)?;
-            body(content, &mut state.room)
+            let named = state.files.get_mut(&self.path).ok_or(io::ErrorKind::NotFound)?;
+            Ok(body(&mut named.file))
         })
     }
 
-    fn change(&self, change: Change) -> io::Result<()> {
-        self.with(|content, room| {
-            let mut after = content.now.clone();
-            change.apply(&mut after);
-            let more = after.len().saturating_sub(content.now.len()) as u64;
-            if let Some(room) = room {
+    /// A full disk writes nothing of what needs room.
+    fn take_room(&self, end: u64) -> io::Result<()> {
+        let more = end.saturating_sub(self.length()?);
+        self.disk.with(|state| {
+            if let Some(room) = &mut state.room {
                 *room = room.checked_sub(more).ok_or(io::ErrorKind::StorageFull)?;
             }
-            content.now = after;
-            content.unsynced.push(change);
             Ok(())
         })
     }
@@ -158,7 +128,9 @@ impl FileSystem for Disk {
                 let kind = if create_new { io::ErrorKind::AlreadyExists } else { io::ErrorKind::NotFound };
                 return Err(kind.into());
             }
-            state.files.entry(path.to_path_buf()).or_default();
+            if create_new {
+                state.files.insert(path.to_path_buf(), Named::default());
+            }
             Ok(())
         })?;
         Ok(Arc::new(Handle { disk: self.clone(), path: path.to_path_buf() }))
@@ -172,7 +144,11 @@ impl FileSystem for Disk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.with(|state| state.files.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into()))
+        self.with(|state| {
+            let named = state.files.remove(path).ok_or(io::ErrorKind::NotFound)?;
+            state.removed.insert(path.to_path_buf(), named);
+            Ok(())
+        })
     }
 
     fn create_folder(&self, _: &Path) -> io::Result<()> {
@@ -182,7 +158,8 @@ impl FileSystem for Disk {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.with(|state| {
             let inside = state.files.iter_mut().filter(|(path, _)| path.parent() == Some(folder));
-            inside.for_each(|(_, content)| content.is_name_durable = true);
+            inside.for_each(|(_, named)| named.is_name_durable = true);
+            state.removed.retain(|path, _| path.parent() != Some(folder));
             Ok(())
         })
     }
@@ -190,39 +167,40 @@ impl FileSystem for Disk {
 
 impl File for Handle {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.with(|content, _| {
-            let rest = content.now.get(offset as usize..).unwrap_or_default();
+        self.with(|file| {
+            let rest = file.octets().get(offset as usize..).unwrap_or_default();
             let count = rest.len().min(buffer.len());
             buffer[..count].copy_from_slice(&rest[..count]);
-            Ok(count)
+            count
         })
     }
 
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
-        self.change(Change::Write(offset as usize, octets.to_vec()))
+        let cut = self.disk.with(|state| Ok(state.cuts_write_at.take_if(|cut| *cut < octets.len())))?;
+        let taken = &octets[..cut.unwrap_or(octets.len())];
+        self.take_room(offset + taken.len() as u64)?;
+        self.with(|file| file.write(offset as usize, taken))?;
+        cut.map_or(Ok(()), |_| Err(io::Error::other("medium error")))
     }
 
     fn set_len(&self, octets: u64) -> io::Result<()> {
-        self.change(Change::Length(octets as usize))
+        self.with(|file| file.set_length(octets as usize))
     }
 
     fn allocate(&self, octets: u64) -> io::Result<()> {
-        let length = self.length()?;
-        self.change(Change::Length(octets.max(length) as usize))
+        self.take_room(octets)?;
+        self.with(|file| file.set_length(file.octets().len().max(octets as usize)))
     }
 
     fn length(&self) -> io::Result<u64> {
-        self.with(|content, _| Ok(content.now.len() as u64))
+        self.with(|file| file.octets().len() as u64)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         if self.disk.with(|state| Ok(state.fails_to_sync))? {
+            self.with(VolatileFile::fail_to_sync)?;
             return Err(io::Error::other("medium error"));
         }
-        self.with(|content, _| {
-            content.durable.clone_from(&content.now);
-            content.unsynced.clear();
-            Ok(())
-        })
+        self.with(VolatileFile::sync)
     }
 }
