@@ -43,6 +43,17 @@ pub trait File: Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub struct RealFiles;
 
+/// Makes all that follows `end` zeros, up to `length` and durably, so that nothing of it is ever taken for an entry. Room
+/// for them is reserved if there is any.
+pub(super) fn clear_behind(file: &dyn File, end: u64, length: u64) -> io::Result<()> {
+    file.set_len(end)?;
+    if let Err(error) = file.allocate(length) {
+        tracing::warn!(%error, "no room to preallocate a log file");
+        file.set_len(length)?;
+    }
+    file.sync_data()
+}
+
 impl FileSystem for RealFiles {
     fn open(&self, path: &Path, create_new: bool) -> io::Result<Arc<dyn File>> {
         let file = fs::OpenOptions::new().read(true).write(true).create_new(create_new).open(path)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -10,9 +10,11 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use super::files::{FileSystem, RealFiles};
+use super::queue::{Job, Queue};
 use super::record::{Entry, HEADER_OCTETS, Header, Position};
-use super::segment::{self, SEGMENT_HEADER_OCTETS};
-use super::writer::{Current, Job, OnFatal, Queue, Segment, Segments, Writer};
+use super::recovery;
+use super::segment;
+use super::writer::{OnFatal, Segment, Segments, Writer};
 use crate::{Error, Result, limits};
 
 /// How the log is kept.
@@ -25,7 +27,7 @@ pub struct Config {
     pub first_needed: u64,
     /// The file system.
     pub files: Arc<dyn FileSystem>,
-    /// What follows a failed sync. What is on disk is not known then; the process must end.
+    /// What follows a failed sync: what is on disk is not known then, and the process must end.
     pub on_fatal: OnFatal,
 }
 
@@ -33,7 +35,7 @@ impl Config {
     /// The real thing: a failed sync aborts the process.
     pub fn new(folder: PathBuf) -> Self {
         let on_fatal: OnFatal = Arc::new(|error| {
-            tracing::error!(%error, "a sync of the log failed; what is on disk is not known: aborting");
+            tracing::error!(%error, "it is not known any more what is on disk: aborting");
             std::process::abort();
         });
         let (files, segment_octets) = (Arc::new(RealFiles), limits::LOG_SEGMENT_OCTETS);
@@ -66,8 +68,10 @@ impl Log {
     pub fn open(config: Config) -> Result<Self> {
         let Config { folder, segment_octets, first_needed, files, on_fatal } = config;
         files.create_folder(&folder)?;
-        let mut segments = recover_all(&*files, &folder, first_needed)?;
-        let current = reopen_last(&*files, &folder, segment_octets, &mut segments)?;
+        // What was removed before a crash stays removed, whatever is appended now.
+        files.sync_folder(&folder)?;
+        let mut segments = recovery::recover_all(&*files, &folder, first_needed)?;
+        let current = recovery::reopen_last(&*files, &folder, segment_octets, &mut segments)?;
         let segments = Arc::new(RwLock::new(segments));
         let queue = Arc::new(Queue::default());
         let writer = Writer {
@@ -241,75 +245,4 @@ fn read_entry(segments: &Segments, index: u64) -> Result<Entry> {
         }
         _ => Err(Error::Corrupt(format!("log entry {index}").into())),
     }
-}
-
-fn recover_all(files: &dyn FileSystem, folder: &Path, first_needed: u64) -> Result<Segments> {
-    let names = files.list(folder)?;
-    let mut firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_index_of(name)).collect();
-    firsts.sort_unstable();
-    if firsts.is_empty() && first_needed > 1 {
-        return Err(Error::Corrupt(format!("log is empty, needed from {first_needed}").into()));
-    }
-    let live_from = firsts.partition_point(|first| *first <= first_needed).saturating_sub(1);
-    let mut segments = Segments {
-        list: Vec::with_capacity(firsts.len()),
-        first_index: first_needed,
-        last_index: first_needed.saturating_sub(1),
-        last_term: 0,
-    };
-    for (at, first_index) in firsts.iter().copied().enumerate() {
-        let file = files.open(&segment::path(folder, first_index), false)?;
-        if at < live_from {
-            let (offsets, end) = (Vec::new(), file.length()?);
-            segments.list.push(Segment { first_index, file, offsets, end, is_retained: true });
-            continue;
-        }
-        let is_first = at == live_from;
-        if !is_first && first_index != segments.last_index + 1 {
-            let gap = format!("log: entry {first_index} follows {}", segments.last_index);
-            return Err(Error::Corrupt(gap.into()));
-        }
-        let mut octets = vec![0; file.length()? as usize];
-        file.read_at(&mut octets, 0)?;
-        let recovered = segment::recover(&octets, first_index, at + 1 == firsts.len())?;
-        if is_first {
-            segments.first_index = first_index;
-        }
-        segments.last_index = (first_index + recovered.offsets.len() as u64).saturating_sub(1);
-        segments.last_term = segments.last_term.max(recovered.last_term);
-        let (offsets, end) = (recovered.offsets, recovered.end);
-        segments.list.push(Segment { first_index, file, offsets, end, is_retained: false });
-    }
-    if segments.first_index > first_needed || segments.last_index + 1 < first_needed {
-        let text =
-            format!("log has {}..={}, needed from {first_needed}", segments.first_index, segments.last_index);
-        return Err(Error::Corrupt(text.into()));
-    }
-    Ok(segments)
-}
-
-/// Cuts the last file's tail, durably, before anything is appended: what lies there must never be taken
-/// for an entry later.
-fn reopen_last(
-    files: &dyn FileSystem,
-    folder: &Path,
-    segment_octets: u64,
-    segments: &mut Segments,
-) -> Result<Option<Current>> {
-    let Some(last) = segments.list.last().filter(|last| !last.is_retained).cloned() else { return Ok(None) };
-    if last.end < SEGMENT_HEADER_OCTETS as u64 {
-        segments.list.pop();
-        files.remove(&segment::path(folder, last.first_index))?;
-        files.sync_folder(folder)?;
-        return reopen_last(files, folder, segment_octets, segments);
-    }
-    let allocated = segment_octets.max(last.end);
-    last.file.set_len(last.end)?;
-    if let Err(error) = last.file.allocate(allocated) {
-        tracing::warn!(%error, "no room to preallocate the log's last file");
-        last.file.set_len(allocated)?;
-    }
-    last.file.sync_data()?;
-    let Segment { first_index, file, end, .. } = last;
-    Ok(Some(Current { first_index, file, end, synced: end, allocated, is_unmarked: true }))
 }

@@ -2,13 +2,18 @@
 //! all that an acknowledgement waits for; what is made of the entries is its reader's matter.
 //!
 //! Reading order: [`files`] (what it needs of a file system), [`record`] (the form of an entry on disk),
-//! [`segment`] (one file, and its recovery), `writer` (the thread that appends), [`journal`] (the whole).
+//! [`segment`] (one file, and its recovery), `recovery` (all of them), `queue` and `writer` (the thread
+//! that appends), [`journal`] (the whole).
 
 pub mod files;
 pub mod journal;
 pub mod record;
 pub mod segment;
 
+#[cfg(test)]
+mod fault_tests;
+mod queue;
+mod recovery;
 #[cfg(any(test, fuzzing))]
 pub mod simulated;
 #[cfg(test)]

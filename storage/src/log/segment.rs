@@ -8,7 +8,9 @@ use crate::{Error, Result, limits};
 
 /// Octets of a file's header: magic, index of the first entry, checksum, zeros.
 pub const SEGMENT_HEADER_OCTETS: usize = 32;
-const MAGIC: &[u8; 8] = b"STERNLG1";
+const MAGIC: &[u8; 8] = b"STERNLG2";
+/// What a disk writes whole or not at all.
+const SECTOR_OCTETS: usize = 512;
 const SUFFIX: &str = ".log";
 
 /// The file's header.
@@ -39,6 +41,8 @@ pub struct Recovered {
     pub offsets: Vec<u32>,
     /// Behind the last good record. What follows is a torn tail, or nothing.
     pub end: u64,
+    /// Up to here its records tell that it has been synced. What follows may be the system's memory of a sync that failed.
+    pub synced: u64,
     /// The last record's term.
     pub last_term: u64,
     /// Whether something other than zeros follows, which was never acknowledged.
@@ -48,8 +52,7 @@ pub struct Recovered {
 /// Reads a file's octets. `is_last`: only the log's last file may end in a torn tail. `Corrupt` where
 /// something is lost that had been synced: this must never be cut silently.
 pub fn recover(octets: &[u8], first_index: u64, is_last: bool) -> Result<Recovered> {
-    let mut recovered =
-        Recovered { offsets: Vec::new(), end: SEGMENT_HEADER_OCTETS as u64, last_term: 0, torn: false };
+    let mut recovered = Recovered { offsets: Vec::new(), end: 0, synced: 0, last_term: 0, torn: false };
     if octets.get(..SEGMENT_HEADER_OCTETS) != Some(&header(first_index)[..]) {
         return headless(octets, first_index, is_last, recovered);
     }
@@ -62,16 +65,20 @@ pub fn recover(octets: &[u8], first_index: u64, is_last: bool) -> Result<Recover
         } else if header.index != MARK {
             break;
         }
+        recovered.synced = header.synced.clamp(recovered.synced, at as u64);
         at += HEADER_OCTETS + header.length;
     }
     recovered.end = at as u64;
     let tail = &octets[at..];
-    recovered.torn = tail.iter().any(|octet| *octet != 0);
+    recovered.torn = !is_zeros(tail);
     if recovered.torn && !is_last {
         return Err(corrupt(first_index, at, "damaged record in a finished file"));
     }
     if recovered.torn && promised(octets, at) {
         return Err(corrupt(first_index, at, "damaged record before the last synced one"));
+    }
+    if recovered.torn && !may_be_torn(octets, at) {
+        return Err(corrupt(first_index, at, "damaged last record"));
     }
     Ok(recovered)
 }
@@ -81,7 +88,6 @@ fn headless(octets: &[u8], first_index: u64, is_last: bool, mut recovered: Recov
     if !is_last || promised(octets, 0) {
         return Err(corrupt(first_index, 0, "damaged file header"));
     }
-    recovered.end = 0;
     recovered.torn = true;
     Ok(recovered)
 }
@@ -95,6 +101,25 @@ fn promised(octets: &[u8], damaged: usize) -> bool {
         // A cheap look before the checksum: a synced place never lies behind the record that names it.
         candidate.is_some_and(|header| header.synced <= at as u64 && whole(&header, &octets[at..]))
     })
+}
+
+/// Whether a power loss can have left what stands at `at` of a record that had not been synced: in some sector nothing
+/// was written.
+fn may_be_torn(octets: &[u8], at: usize) -> bool {
+    let rest = &octets[at..];
+    let header = Header::read(rest).filter(|header| header.is_sound(rest));
+    // Without its header nobody knows how far the record goes.
+    let end = at + HEADER_OCTETS + header.map_or(0, |header| header.length);
+    if end > octets.len() {
+        return true;
+    }
+    let end = end.next_multiple_of(SECTOR_OCTETS).min(octets.len());
+    let (first, others) = octets[at..end].split_at((SECTOR_OCTETS - at % SECTOR_OCTETS).min(end - at));
+    std::iter::once(first).chain(others.chunks(SECTOR_OCTETS)).any(is_zeros)
+}
+
+fn is_zeros(octets: &[u8]) -> bool {
+    octets.iter().all(|octet| *octet == 0)
 }
 
 fn record_at(octets: &[u8], at: usize) -> Option<Header> {

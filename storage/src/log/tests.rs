@@ -1,53 +1,49 @@
-//! The log on a disk that loses power, is full, fails, or lies.
+//! The log on a disk that does what it is told: reading back, truncating, purging.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use proptest::prelude::*;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 
 use super::simulated::Disk;
 use super::*;
 use crate::{Error, Result};
 
-const SEGMENT_OCTETS: u64 = 8 * 1024;
+pub(super) const SEGMENT_OCTETS: u64 = 8 * 1024;
 
-fn open(disk: &Disk) -> Result<Log> {
+pub(super) fn open(disk: &Disk) -> Result<Log> {
     open_from(disk, 1, Arc::new(|_| {}))
 }
 
-fn open_from(disk: &Disk, first_needed: u64, on_fatal: OnFatal) -> Result<Log> {
+pub(super) fn open_from(disk: &Disk, first_needed: u64, on_fatal: OnFatal) -> Result<Log> {
     let (folder, files) = (PathBuf::from("/log"), Arc::new(disk.clone()));
     Log::open(Config { folder, segment_octets: SEGMENT_OCTETS, first_needed, files, on_fatal })
 }
 
-fn payload(index: u64, octets: usize) -> Bytes {
+pub(super) fn payload(index: u64, octets: usize) -> Bytes {
     (0..octets).map(|at| (at as u64 ^ index) as u8).collect::<Vec<_>>().into()
 }
 
-fn entry(index: u64, octets: usize) -> Entry {
+pub(super) fn entry(index: u64, octets: usize) -> Entry {
     Entry { index, term: 1 + index / 100, payload: payload(index, octets) }
 }
 
 /// Appends and waits.
-fn append(log: &Log, entries: Vec<Entry>) -> Result<Vec<Position>> {
+pub(super) fn append(log: &Log, entries: Vec<Entry>) -> Result<Vec<Position>> {
     let (done, outcome) = mpsc::channel();
     log.append(entries, move |result| drop(done.send(result)))?;
     outcome.recv().expect("the writer tells")
 }
 
-fn truncate(log: &Log, index: u64) -> Result<()> {
+pub(super) fn truncate(log: &Log, index: u64) -> Result<()> {
     let (done, outcome) = mpsc::channel();
     log.truncate_after(index, move |result| drop(done.send(result)))?;
     outcome.recv().expect("the writer tells")
 }
 
-fn read_all(log: &Log) -> Vec<Entry> {
+pub(super) fn read_all(log: &Log) -> Vec<Entry> {
     let last = log.last_index();
     if last < log.first_index() {
         Vec::new()
@@ -156,139 +152,4 @@ fn a_file_that_nobody_has_looked_at_is_not_purged() {
     log.purge(10, &finished.collect()).expect("purges");
     assert_eq!(log.read_at(places[9], 1000).expect("is kept"), payload(10, 1000));
     assert!(matches!(log.read_at(places[0], 1000), Err(Error::Corrupt(_))));
-}
-
-#[test]
-fn a_full_disk_is_told_and_recovers_by_itself() {
-    let disk = Disk::default();
-    let log = open(&disk).expect("opens");
-    append(&log, vec![entry(1, 100)]).expect("appends");
-    disk.set_room(Some(100));
-    let mut next = 2;
-    let refused = loop {
-        match append(&log, vec![entry(next, 1000)]) {
-            Ok(_) => next += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(refused, Error::Full(_)), "{refused:?}");
-    assert!(append(&log, vec![entry(next, 1000)]).is_err());
-    disk.set_room(None);
-    append(&log, vec![entry(next, 1000)]).expect("there is room again");
-    drop(log);
-    assert_eq!(read_all(&open(&disk.lose_power(7)).expect("opens")).len() as u64, next);
-}
-
-#[test]
-fn a_failed_sync_ends_the_log() {
-    let disk = Disk::default();
-    let fatal = Arc::new(AtomicUsize::new(0));
-    let seen = fatal.clone();
-    let log = open_from(
-        &disk,
-        1,
-        Arc::new(move |_| {
-            seen.fetch_add(1, Ordering::SeqCst);
-        }),
-    )
-    .expect("opens");
-    append(&log, vec![entry(1, 100)]).expect("appends");
-    disk.set_fails_to_sync();
-    assert!(matches!(append(&log, vec![entry(2, 100)]), Err(Error::Closed)));
-    assert_eq!(fatal.load(Ordering::SeqCst), 1);
-    let later = append(&log, vec![entry(2, 100)]);
-    assert!(later.is_err(), "no second attempt is taken for a success");
-}
-
-/// Appends at random until the power goes; all that was acknowledged must be there, and nothing that was
-/// not appended.
-#[test]
-fn power_losses_lose_nothing_that_was_acknowledged() {
-    for seed in 0..1000 {
-        let mut random = StdRng::seed_from_u64(seed);
-        let mut disk = Disk::default();
-        let mut acknowledged: u64 = 0;
-        for life in 0..4 {
-            let log = open(&disk).unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
-            let entries = read_all(&log);
-            let last = log.last_index();
-            assert!(last >= acknowledged, "seed {seed}, life {life}: {last} of {acknowledged}");
-            for entry in &entries {
-                let expected = payload(entry.index, entry.payload.len());
-                assert!(entry.payload == expected, "seed {seed}, life {life}: entry {}", entry.index);
-            }
-            let (done, outcomes) = mpsc::channel();
-            let mut next = last + 1;
-            for _ in 0..random.random_range(1..12) {
-                let count = random.random_range(1..4);
-                let entries = (next..next + count).map(|index| entry(index, random.random_range(0..3000)));
-                let (done, until) = (done.clone(), next + count - 1);
-                let tell = move |result: Result<_>| drop(done.send(result.map(|_| until)));
-                log.append(entries.collect(), tell).expect("fits the queue");
-                next += count;
-            }
-            drop(done);
-            let waited = random.random_range(0..6);
-            acknowledged = outcomes.iter().take(waited).flatten().last().unwrap_or(last);
-            let next_disk =
-                if random.random_bool(0.7) { disk.lose_power(random.random()) } else { disk.kill_process() };
-            // What was told before the power went counts, too.
-            acknowledged = outcomes.try_iter().flatten().last().unwrap_or(acknowledged);
-            drop(log);
-            disk = next_disk;
-        }
-    }
-}
-
-fn written(entries: u64) -> Disk {
-    let disk = Disk::default();
-    let log = open(&disk).expect("opens");
-    (1..=entries).for_each(|index| drop(append(&log, vec![entry(index, 200)]).expect("appends")));
-    drop(log);
-    disk
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn a_flipped_bit_is_never_silently_a_loss(file in 0usize..4, at in 0usize..8192, bit in 0u8..8) {
-        let disk = written(80);
-        disk.damage(|files| {
-            let count = files.len();
-            let file = &mut files[file % count];
-            let at = at % file.len();
-            file[at] ^= 1 << bit;
-        });
-        match open(&disk) {
-            Err(error) => prop_assert!(matches!(error, Error::Corrupt(_)), "{error}"),
-            Ok(log) => {
-                prop_assert_eq!(log.last_index(), 80);
-                prop_assert!(read_all(&log).iter().all(|entry| entry.payload == payload(entry.index, 200)));
-            }
-        }
-    }
-
-    #[test]
-    fn a_cut_file_gives_a_prefix_or_is_corrupt(at in 0usize..8192) {
-        let disk = written(80);
-        disk.damage(|files| files.last_mut().expect("a file").truncate(at));
-        match open(&disk) {
-            Err(error) => prop_assert!(matches!(error, Error::Corrupt(_)), "{error}"),
-            Ok(log) => {
-                prop_assert!(log.last_index() <= 80);
-                prop_assert!(read_all(&log).iter().all(|entry| entry.payload == payload(entry.index, 200)));
-            }
-        }
-    }
-
-    #[test]
-    fn recovery_never_panics(octets in proptest::collection::vec(any::<u8>(), 0..2048), headed: bool, is_last: bool) {
-        let mut file = if headed { segment::header(7).to_vec() } else { Vec::new() };
-        record::write(&mut file, &Entry { index: 7, term: 1, payload: Bytes::from_static(b"x") }, 0);
-        file.extend_from_slice(&octets);
-        if let Ok(recovered) = segment::recover(&file, 7, is_last) {
-            prop_assert!(recovered.end <= file.len() as u64);
-        }
-    }
 }

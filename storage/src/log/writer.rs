@@ -1,46 +1,20 @@
 //! The thread that appends: takes all that waits, writes it, syncs once, and tells everyone.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::RwLock;
 
-use super::files::{File, FileSystem};
+use super::files::{self, File, FileSystem};
+use super::queue::{Done, Job, Queue};
 use super::record::{self, Entry, HEADER_OCTETS, Position};
 use super::segment::{self, SEGMENT_HEADER_OCTETS};
 use crate::{Error, Result, limits};
 
-/// Called once with the outcome; never blocks.
-pub(super) type Done<T> = Box<dyn FnOnce(Result<T>) + Send>;
 /// Called when a sync failed: what is on disk is not known any more.
 pub type OnFatal = Arc<dyn Fn(&io::Error) + Send + Sync>;
-
-/// What the writer is asked for.
-pub(super) enum Job {
-    /// Entries that follow the last; tells where each payload stands.
-    Append(Vec<Entry>, Done<Vec<Position>>),
-    /// Everything behind the index goes.
-    Truncate(u64, Done<()>),
-    /// Ends the thread.
-    Close,
-}
-
-/// Jobs that wait, bounded in octets.
-#[derive(Default)]
-pub(super) struct Queue {
-    state: Mutex<Waiting>,
-    filled: Condvar,
-}
-
-#[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<Job>,
-    octets: usize,
-    closed: bool,
-}
 
 /// The files of the log, shared with readers.
 pub(super) struct Segments {
@@ -63,61 +37,6 @@ pub(super) struct Segment {
     pub(super) end: u64,
     /// Kept only because something points into it.
     pub(super) is_retained: bool,
-}
-
-impl Queue {
-    pub(super) fn push(&self, job: Job) -> Result<()> {
-        let octets = octets_of(&job);
-        let mut waiting = self.state.lock();
-        if waiting.closed {
-            return Err(Error::Closed);
-        }
-        if octets > 0 && waiting.octets > 0 && waiting.octets + octets > limits::LOG_QUEUE_OCTETS {
-            return Err(Error::Overloaded("the log's queue is full".into()));
-        }
-        waiting.octets += octets;
-        waiting.closed = matches!(job, Job::Close);
-        waiting.jobs.push_back(job);
-        self.filled.notify_one();
-        Ok(())
-    }
-
-    /// All that waits, once there is something; nothing after `patience`.
-    fn take_all(&self, patience: Option<Duration>) -> VecDeque<Job> {
-        let mut waiting = self.state.lock();
-        while waiting.jobs.is_empty() {
-            match patience {
-                None => self.filled.wait(&mut waiting),
-                Some(patience) if self.filled.wait_for(&mut waiting, patience).timed_out() => break,
-                Some(_) => {}
-            }
-        }
-        waiting.octets = 0;
-        std::mem::take(&mut waiting.jobs)
-    }
-
-    /// Refuses what comes and what waits.
-    fn close(&self) {
-        let jobs = {
-            let mut waiting = self.state.lock();
-            waiting.closed = true;
-            std::mem::take(&mut waiting.jobs)
-        };
-        for job in jobs {
-            match job {
-                Job::Append(_, done) => done(Err(Error::Closed)),
-                Job::Truncate(_, done) => done(Err(Error::Closed)),
-                Job::Close => {}
-            }
-        }
-    }
-}
-
-fn octets_of(job: &Job) -> usize {
-    match job {
-        Job::Append(entries, _) => entries.iter().map(|entry| entry.payload.len() + HEADER_OCTETS).sum(),
-        Job::Truncate(..) | Job::Close => 0,
-    }
 }
 
 /// The thread's own state.
@@ -172,7 +91,7 @@ impl Writer {
                         Ok(positions) => self.written.push(Written { positions, done }),
                         Err(error) => done(Err(error)),
                     },
-                    Job::Truncate(index, done) => done(self.sync().and_then(|()| self.truncate(index))),
+                    Job::Truncate(index, done) => done(self.truncate(index)),
                     Job::Close => is_open = false,
                 }
             }
@@ -190,17 +109,22 @@ impl Writer {
         let unsynced = self.current.as_mut().filter(|current| current.synced < current.end);
         if let Some(current) = unsynced {
             if let Err(error) = current.file.sync_data() {
-                self.has_failed = true;
-                (self.on_fatal)(&error);
-                self.written.drain(..).for_each(|append| (append.done)(Err(Error::Closed)));
-                self.queue.close();
-                return Err(Error::Closed);
+                return Err(self.fail(&error));
             }
             current.synced = current.end;
             current.is_unmarked = true;
         }
         self.written.drain(..).for_each(|append| (append.done)(Ok(append.positions)));
         Ok(())
+    }
+
+    /// What is on disk is not known any more: the end of the log.
+    fn fail(&mut self, error: &io::Error) -> Error {
+        self.has_failed = true;
+        (self.on_fatal)(error);
+        self.written.drain(..).for_each(|append| (append.done)(Err(Error::Closed)));
+        self.queue.close();
+        Error::Closed
     }
 
     fn is_unmarked(&self) -> bool {
@@ -219,7 +143,8 @@ impl Writer {
         let mut octets = Vec::with_capacity(HEADER_OCTETS);
         record::write_mark(&mut octets, current.synced);
         if let Err(error) = current.file.write_at(&octets, current.end) {
-            return tracing::warn!(%error, "no mark behind the log's last entry");
+            tracing::warn!(%error, "no mark behind the log's last entry");
+            return drop(self.wipe());
         }
         current.end += octets.len() as u64;
         if let Some(shared) = self.segments.write().list.last_mut() {
@@ -247,8 +172,7 @@ impl Writer {
             record::write(&mut buffer, entry, current.synced);
         }
         if let Err(error) = current.file.write_at(&buffer, current.end) {
-            // Nothing of it may be taken for an entry later: what was written becomes zeros again.
-            current.file.set_len(current.end).and_then(|()| current.file.allocate(current.allocated))?;
+            self.wipe()?;
             return Err(unavailable(&error));
         }
         current.end += octets;
@@ -262,6 +186,12 @@ impl Writer {
         Ok(offsets.iter().map(|offset| Position { segment, offset: offset + HEADER_OCTETS as u64 }).collect())
     }
 
+    /// A write failed: nothing of it may be taken for an entry later, or for damage to one.
+    fn wipe(&mut self) -> Result<()> {
+        let Some(current) = &self.current else { return Ok(()) };
+        files::clear_behind(&*current.file, current.end, current.allocated).map_err(|error| self.fail(&error))
+    }
+
     /// The current file, or the next one if the octets do not fit.
     fn room_for(&mut self, octets: u64, next_index: u64) -> Result<&mut Current> {
         let fits = self.current.as_ref().is_some_and(|current| {
@@ -269,8 +199,10 @@ impl Writer {
             current.end + octets <= current.allocated || current.first_index == next_index
         });
         if !fits {
-            // A finished file is whole on disk before the next one exists.
+            // A finished file is whole on disk before the next one exists, and takes nothing more: where making the next
+            // one fails, a power loss may bring it back.
             self.sync()?;
+            self.current.iter_mut().for_each(|current| current.allocated = current.end);
             let size = self.segment_octets.max(octets + SEGMENT_HEADER_OCTETS as u64);
             let created = create(&*self.files, &self.folder, next_index, size)?;
             let mut segments = self.segments.write();
@@ -286,13 +218,21 @@ impl Writer {
         Ok(self.current.as_mut().expect("just made"))
     }
 
-    /// Cuts everything behind `index` off, durably.
+    /// Cuts everything behind `index` off, durably. What is on disk after a failure is not known.
     fn truncate(&mut self, index: u64) -> Result<()> {
-        let shared = self.segments.clone();
-        let mut segments = shared.write();
+        self.sync()?;
+        let segments = self.segments.read();
         if index + 1 < segments.first_index || index > segments.last_index {
             return Err(Error::Invalid(format!("truncation behind entry {index}").into()));
         }
+        drop(segments);
+        self.current = None;
+        self.current = self.cut_off(index).map_err(|error| self.fail(&error))?;
+        Ok(())
+    }
+
+    fn cut_off(&self, index: u64) -> io::Result<Option<Current>> {
+        let mut segments = self.segments.write();
         // The first file stays, if without entries: it tells where the log goes on.
         while let Some(last) = segments.list.last()
             && last.first_index > index.max(segments.first_index)
@@ -302,23 +242,19 @@ impl Writer {
             self.files.sync_folder(&self.folder)?;
             segments.list.pop();
         }
-        self.current = None;
         segments.last_index = index;
         segments.last_term = 0;
-        let Some(last) = segments.list.last_mut().filter(|last| !last.is_retained) else { return Ok(()) };
+        let Some(last) = segments.list.last_mut().filter(|last| !last.is_retained) else { return Ok(None) };
         let kept = (index + 1 - last.first_index) as usize;
         if let Some(cut) = last.offsets.get(kept) {
             last.end = u64::from(*cut);
             last.offsets.truncate(kept);
         }
         let allocated = self.segment_octets.max(last.end);
-        last.file.set_len(last.end)?;
-        last.file.allocate(allocated)?;
-        last.file.sync_data()?;
+        files::clear_behind(&*last.file, last.end, allocated)?;
         let (first_index, file, end) = (last.first_index, last.file.clone(), last.end);
-        self.current = Some(Current { first_index, file, end, synced: end, allocated, is_unmarked: false });
-        segments.last_term = super::journal::term_of(&segments, index)?;
-        Ok(())
+        segments.last_term = super::journal::term_of(&segments, index).map_err(io::Error::other)?;
+        Ok(Some(Current { first_index, file, end, synced: end, allocated, is_unmarked: true }))
     }
 }
 
