@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::engine::{Committed, Engine};
-use super::key::{KeyWriter, subspace};
+use super::operation;
 use super::range::{KeyRange, RangeOptions, key_after};
-use super::record::Record;
 use super::transaction::Transaction;
 use crate::types::{OperationId, Timestamp};
 use crate::{Error, Result, limits};
@@ -42,17 +41,6 @@ where
     fn call(&self, transaction: &'t mut Transaction) -> Fut {
         self(transaction)
     }
-}
-
-/// What is stored under an operation's id.
-#[derive(Serialize, Deserialize)]
-struct OperationRecord {
-    kept_until: Timestamp,
-    result: Vec<u8>,
-}
-
-impl Record for OperationRecord {
-    const VERSION: u8 = 1;
 }
 
 impl Database {
@@ -128,7 +116,7 @@ impl Database {
             let mut reruns = Reruns::default();
             loop {
                 let mut transaction = self.begin();
-                let outcome = match operation_result(&mut transaction, operation).await {
+                let outcome = match operation::result(&mut transaction, operation).await {
                     Ok(Some(result)) => return Ok(result),
                     Ok(None) => body.call(&mut transaction).await,
                     Err(error) => Err(error),
@@ -148,17 +136,19 @@ impl Database {
 
     /// Removes the results of operations whose time is over, and tells how many. For a background worker.
     pub async fn trim_operations(&self, now: Timestamp) -> Result<usize> {
-        let mut range = KeyRange::prefix(&[subspace::OPERATION]);
         let mut removed = 0;
-        loop {
-            let begin = range.clone();
-            let (last, count) = self.run(async |tx| trim_some(tx, begin.clone(), now).await).await?;
-            removed += count;
-            match last {
-                Some(last) => range.begin = key_after(&last),
-                None => return Ok(removed),
+        for mut range in operation::due(now) {
+            loop {
+                let from = range.clone();
+                let (last, count) = self.run(async |tx| operation::trim_some(tx, &from).await).await?;
+                removed += count;
+                match last {
+                    Some(last) => range.begin = key_after(&last),
+                    None => break,
+                }
             }
         }
+        Ok(removed)
     }
 
     /// Clears a range that may hold any number of keys, in several transactions, since one clears no more than
@@ -179,54 +169,13 @@ impl Database {
     }
 }
 
-/// The result that an earlier transaction recorded under the id: for transactions that carry out several
-/// operations at once. [`Database::run_once`] is for those that carry out one.
-pub async fn operation_result<T: DeserializeOwned>(
-    transaction: &mut Transaction,
-    operation: OperationId,
-) -> Result<Option<T>> {
-    let Some(value) = transaction.get(&operation_key(operation)).await? else { return Ok(None) };
-    let record = OperationRecord::decode(&value)?;
-    let result = postcard::from_bytes(&record.result);
-    result.map(Some).map_err(|error| Error::Corrupt(format!("result of an operation: {error}").into()))
-}
-
-/// Records an operation's result under its id, to be kept for that time.
-pub fn record_operation<T: Serialize>(
-    transaction: &mut Transaction,
-    operation: OperationId,
-    kept: Duration,
-    value: &T,
-) -> Result<()> {
-    let result = postcard::to_stdvec(value)
-        .map_err(|error| Error::Invalid(format!("result of an operation: {error}").into()))?;
-    let record = OperationRecord { kept_until: Timestamp::now().plus(kept), result };
-    transaction.set(operation_key(operation), record.encode());
-    Ok(())
-}
-
 async fn commit_result<T: Serialize>(
     mut transaction: Transaction,
     (operation, kept): (OperationId, Duration),
     value: T,
 ) -> Result<T> {
-    record_operation(&mut transaction, operation, kept, &value)?;
+    operation::record(&mut transaction, operation, kept, &value)?;
     transaction.commit().await.map(|_| value)
-}
-
-/// Looks at one chunk of results; gives the last key seen, `None` at the end, and how many went.
-async fn trim_some(tx: &mut Transaction, range: KeyRange, now: Timestamp) -> Result<(Option<Bytes>, usize)> {
-    let limit = Some(limits::RANGE_CHUNK_PAIRS);
-    let options = RangeOptions { limit, snapshot: true, ..RangeOptions::default() };
-    let pairs = tx.range(range, options).collect().await?;
-    let mut removed = 0;
-    for (key, value) in &pairs {
-        if OperationRecord::decode(value)?.kept_until < now {
-            tx.clear(key.clone());
-            removed += 1;
-        }
-    }
-    Ok((pairs.last().map(|(key, _)| key.clone()), removed))
 }
 
 /// Clears the first keys of the range; gives where the rest begins, if there may be one.
@@ -238,10 +187,6 @@ async fn clear_some(tx: &mut Transaction, range: &KeyRange) -> Result<Option<Byt
     let end = key_after(last);
     tx.clear_range(KeyRange::new(range.begin.clone(), end.clone()));
     Ok((pairs.len() == limit).then_some(end))
-}
-
-fn operation_key(operation: OperationId) -> Bytes {
-    KeyWriter::new(subspace::OPERATION).fixed(&operation.0).finish()
 }
 
 /// Counts reruns of one closure and waits between them.
@@ -305,25 +250,6 @@ mod tests {
         });
         let (seen, length) = task.await.expect("joins").expect("commits");
         assert_eq!((seen.as_deref(), length), (Some(&b"value"[..]), 5));
-    }
-
-    #[tokio::test]
-    async fn an_operation_takes_effect_once_until_it_is_trimmed() {
-        let database = Database::new(Memory::new());
-        let operation = OperationId::derived(&[b"delivery"]);
-        let append = async || {
-            let append = async |tx: &mut Transaction| {
-                tx.add("count", 1);
-                let count = tx.get(b"count").await?.expect("just added");
-                Ok(count[0])
-            };
-            database.run_once(operation, append).await.expect("commits")
-        };
-        assert_eq!((append().await, append().await), (1, 1));
-        assert_eq!(database.trim_operations(Timestamp::now()).await.expect("trims"), 0);
-        let later = Timestamp::now().plus(limits::OPERATION_KEPT * 2);
-        assert_eq!(database.trim_operations(later).await.expect("trims"), 1);
-        assert_eq!(append().await, 2);
     }
 
     #[tokio::test]

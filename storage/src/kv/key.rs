@@ -32,6 +32,8 @@ pub mod subspace {
     pub const DUE: u8 = b'D';
     /// Results of operations, by id.
     pub const OPERATION: u8 = b'I';
+    /// When they may go.
+    pub const OPERATION_DUE: u8 = b'i';
     /// Trace of each message.
     pub const TRACE: u8 = b'T';
     /// Expunged records kept for restore.

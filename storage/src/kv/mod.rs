@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`key`] and [`record`] (how keys and values are written), [`range`] (key ranges),
 //! [`engine`] (what an engine must do), [`transaction`] with `overlay` and [`reader`] (what a caller
-//! sees), [`database`] (running closures, operation ids), then the engines.
+//! sees), [`operation`] (results kept under operation ids), [`database`] (running closures), then the engines.
 
 pub mod key;
 pub mod range;
@@ -20,6 +20,7 @@ pub mod database;
 pub mod engine;
 pub mod local;
 pub mod memory;
+pub mod operation;
 pub mod reader;
 pub mod transaction;
 

@@ -14,7 +14,7 @@ use super::stored::{StoredMessage, encode_summary};
 use super::{Body, Limits, MailStore, MailboxName, NewMessage, SpecialUse};
 use crate::bodies::Owner;
 use crate::kv::Transaction;
-use crate::kv::database::{operation_result, record_operation};
+use crate::kv::operation;
 use crate::limits::{
     DELIVERIES_WAITING, DELIVERIES_WAITING_OCTETS, DELIVERY_BATCH_MESSAGES, DELIVERY_BATCH_OCTETS,
     DELIVERY_KEPT,
@@ -212,7 +212,7 @@ impl MailStore {
         let (mut filed_octets, mut results) = (0, Vec::with_capacity(deliveries.len()));
         for delivery in deliveries {
             if let Some(operation) = delivery.operation
-                && let Some(earlier) = operation_result(tx, operation).await?
+                && let Some(earlier) = operation::result(tx, operation).await?
             {
                 results.push(Ok(earlier));
                 continue;
@@ -234,7 +234,7 @@ impl MailStore {
             filed_octets += size;
             let delivered = Delivered { mailbox, uid_validity: edit.counters.uid_validity, uid };
             if let Some(operation) = delivery.operation {
-                record_operation(tx, operation, DELIVERY_KEPT, &delivered)?;
+                operation::record(tx, operation, DELIVERY_KEPT, &delivered)?;
             }
             results.push(Ok(delivered));
         }
