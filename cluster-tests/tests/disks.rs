@@ -1,7 +1,9 @@
-//! What the tests on faulty disks have in common: the disks, and the program that runs on them.
+//! What the tests on faulty disks have in common: the disks, the program that runs on them, and how they are told what to
+//! do.
 
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Mutex;
 
 use sterna_cluster_tests::faulty_disk::Disk;
 
@@ -27,4 +29,35 @@ pub(crate) fn disks() -> Vec<Disk> {
         let _ = writeln!(std::io::stderr(), "skipped: mounting by FUSE is not allowed here: {error}");
         Vec::new()
     })
+}
+
+/// Does the work for each number, several at a time, each on a disk of its own.
+pub(crate) fn on_each(
+    disks: &[Disk],
+    numbers: impl Iterator<Item = u64> + Send,
+    work: impl Fn(&Disk, u64) + Sync,
+) {
+    let (numbers, work) = (&Mutex::new(numbers), &work);
+    std::thread::scope(|scope| {
+        for disk in disks {
+            scope.spawn(move || {
+                loop {
+                    let next = numbers.lock().expect("no other panicked").next();
+                    let Some(number) = next else { return };
+                    work(disk, number);
+                }
+            });
+        }
+    });
+}
+
+/// A number that the environment says.
+pub(crate) fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// So many numbers up to `last`, spread evenly from 1 on, or the only one that was asked for.
+pub(crate) fn spread(count: u64, last: u64, only: Option<u64>) -> Vec<u64> {
+    let count = count.clamp(1, last.max(1));
+    only.map_or_else(|| (0..count).map(|number| 1 + number * last / count).collect(), |only| vec![only])
 }

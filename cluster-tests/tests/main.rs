@@ -10,6 +10,7 @@ mod clients_smtp_source;
 mod clients_swaks;
 mod demo;
 mod dialogues;
+mod disk_faults;
 mod disk_full;
 mod disks;
 mod first_minutes;

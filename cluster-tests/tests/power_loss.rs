@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng};
 use sterna_cluster_tests::faulty_disk::{Disk, Plan, Tally};
 use sterna_cluster_tests::victim::{self, Ledger, Task};
 
-use crate::disks::{disks, victim};
+use crate::disks::{disks, on_each, setting, victim};
 
 /// Seeds that CI runs.
 const SEEDS: u64 = 1000;
@@ -75,7 +75,8 @@ impl<'a> History<'a> {
         let task = Task { binary: victim(), seed: self.seed, life, has_mail, commits, lies: self.lies };
         let told = victim::run(self.disk, plan, task).map_err(|error| error.to_string())?;
         let is_cut = self.disk.is_cut();
-        if is_cut || self.random.random_bool(0.8) {
+        // Some are only killed, and the power goes later.
+        if self.random.random_bool(0.8) {
             self.disk.lose_power();
         } else {
             self.disk.keep_power();
@@ -108,27 +109,9 @@ fn run_seeds(
     lies: bool,
     told: impl Fn(u64, Result<Figures, String>) + Sync,
 ) -> bool {
-    let (next, disks) = (AtomicU64::new(seeds.start), disks());
-    let is_able = !disks.is_empty();
-    std::thread::scope(|scope| {
-        for disk in disks {
-            let (next, told, end) = (&next, &told, seeds.end);
-            scope.spawn(move || {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        return;
-                    }
-                    told(seed, History::new(&disk, seed, lies).run());
-                }
-            });
-        }
-    });
-    is_able
-}
-
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    let disks = disks();
+    on_each(&disks, seeds, |disk, seed| told(seed, History::new(disk, seed, lies).run()));
+    !disks.is_empty()
 }
 
 /// The test itself is put to the test.

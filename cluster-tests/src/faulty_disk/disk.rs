@@ -44,6 +44,8 @@ pub(super) struct State {
     actions: u64,
     /// Of them those that the fault counts.
     counted: u64,
+    /// The first one that failed.
+    failed: Option<Action>,
     victim: Option<Pid>,
     has_power: bool,
     tally: Tally,
@@ -103,10 +105,9 @@ impl Disk {
         self.state.lock().actions
     }
 
-    /// Whether the planned fault has come.
-    pub fn has_failed(&self) -> bool {
-        let state = self.state.lock();
-        state.plan.fault.as_ref().is_some_and(|fault| state.counted >= fault.at)
+    /// What failed as planned, if the fault has come.
+    pub fn failed(&self) -> Option<Action> {
+        self.state.lock().failed
     }
 
     /// The program is over, and the machine loses its power.
@@ -158,6 +159,7 @@ impl State {
             random: StdRng::seed_from_u64(0),
             actions: 0,
             counted: 0,
+            failed: None,
             victim: None,
             has_power: true,
             tally: Tally::default(),
@@ -173,7 +175,7 @@ impl State {
         self.random = StdRng::seed_from_u64(plan.seed);
         self.volume.capacity = plan.capacity;
         (self.plan, self.victim) = (plan, Some(victim));
-        (self.actions, self.counted, self.has_power) = (0, 0, true);
+        (self.actions, self.counted, self.failed, self.has_power) = (0, 0, None, true);
     }
 
     fn end(&mut self) {
@@ -217,11 +219,13 @@ impl State {
     fn failure_of(&mut self, action: Action) -> Option<Failure> {
         let fault = self.plan.fault.as_ref().filter(|fault| fault.actions.contains(&action))?;
         self.counted += 1;
-        match fault.failure {
-            _ if self.counted < fault.at || self.counted - fault.at >= fault.times => None,
-            Failure::Short(error) if self.counted > fault.at => Some(Failure::Error(error)),
-            failure => Some(failure),
-        }
+        let failure = match fault.failure {
+            _ if self.counted < fault.at || self.counted - fault.at >= fault.times => return None,
+            Failure::Short(error) if self.counted > fault.at => Failure::Error(error),
+            failure => failure,
+        };
+        self.failed.get_or_insert(action);
+        Some(failure)
     }
 
     pub(super) fn note_made(&mut self, folder: Number, name: &OsStr, made: &FileAttr) {

@@ -47,7 +47,7 @@ impl Action {
 pub enum Failure {
     /// With an error; nothing was done, and what a sync was to write is lost.
     Error(Errno),
-    /// Half of what was to be written is written, and the next write fails with the error.
+    /// Half of what was to be written is written; those that follow fail with the error, if more than one is to fail.
     Short(Errno),
 }
 

@@ -94,7 +94,7 @@ impl Local {
         let persisted = tree.2.index;
         let on_fatal = log.on_fatal.clone();
         let log = Arc::new(Log::open(log::Config { first_needed: persisted + 1, ..log })?);
-        let store = Arc::new(Store::new(tree, log, config.memtable_octets));
+        let store = Arc::new(Store::new(tree, log, on_fatal, config.memtable_octets));
         let (inbox, bell, watches) =
             (Arc::<Inbox>::default(), Arc::<Bell>::default(), Arc::<Watches>::default());
         let mut upkeep = Upkeep {
@@ -111,7 +111,7 @@ impl Local {
         upkeep.seen.push_back((Instant::now(), store.visible()));
         let ring = bell.clone();
         let wake = Box::new(move || ring.ring());
-        let pipeline = Pipeline::new(inbox.clone(), store.clone(), watches.clone(), wake, on_fatal);
+        let pipeline = Pipeline::new(inbox.clone(), store.clone(), watches.clone(), wake);
         let (compacted, compaction_bell) = (store.clone(), bell.clone());
         let threads = VecDeque::from([
             spawn("kv-commit", move || pipeline.run())?,

@@ -17,7 +17,7 @@ use crate::kv::engine::{Commit, Committed, Version, Versionstamp};
 use crate::kv::range::KeyRange;
 use crate::kv::resolver::Window;
 use crate::kv::watches::Watches;
-use crate::log::{Entry, OnFatal, Position};
+use crate::log::{Entry, Position};
 use crate::{Error, Result, limits};
 
 /// Entries handed to the log and not yet applied.
@@ -101,11 +101,10 @@ pub(super) struct Pipeline {
     in_flight: VecDeque<InFlight>,
     next_index: u64,
     next_version: u64,
-    // An entry failed: those behind it fail too, and only then the next is made.
-    has_failed: bool,
+    // An entry failed, and why: those behind it fail too, for the same reason, and only then the next is made.
+    failed: Option<Error>,
     // A durable entry could not be applied, or the log is over.
     is_dead: bool,
-    on_fatal: OnFatal,
 }
 
 /// What the thread does next.
@@ -122,7 +121,6 @@ impl Pipeline {
         store: Arc<Store>,
         watches: Arc<Watches>,
         wake_upkeep: Box<dyn Fn() + Send>,
-        on_fatal: OnFatal,
     ) -> Self {
         let applied = store.applied();
         Self {
@@ -133,9 +131,8 @@ impl Pipeline {
             in_flight: VecDeque::with_capacity(IN_FLIGHT),
             next_index: applied.index + 1,
             next_version: applied.version + 1,
-            has_failed: false,
+            failed: None,
             is_dead: false,
-            on_fatal,
             store,
         }
     }
@@ -166,7 +163,7 @@ impl Pipeline {
             if self.is_dead && !waiting.commits.is_empty() {
                 return Step::Refuse(waiting.commits.drain(..).collect(), Error::Closed);
             }
-            let can_resolve = self.in_flight.len() < IN_FLIGHT && !self.has_failed;
+            let can_resolve = self.in_flight.len() < IN_FLIGHT && self.failed.is_none();
             if can_resolve && !waiting.commits.is_empty() {
                 let stalled = is_stalled();
                 if let Some(error) = waiting.trouble.clone().filter(|_| stalled) {
@@ -227,7 +224,7 @@ impl Pipeline {
             let batch = self.store.apply(index, &payload, *position).map_err(|error| {
                 // The log has the entry and the tree has half of it: only a restart, which replays it, mends that.
                 self.is_dead = true;
-                (self.on_fatal)(&io::Error::other(error));
+                (self.store.on_fatal)(&io::Error::other(error));
                 Error::Closed
             })?;
             if self.store.applied().sealed != sealed {
@@ -236,22 +233,23 @@ impl Pipeline {
             self.notify(&batch);
             Ok(())
         });
-        // A failed sync: the entry may be on disk, or not.
-        let applied = match applied {
-            Err(Error::Closed) => Err(Error::CommitUnknown),
-            applied => applied,
-        };
+        let applied = applied.map_err(|error| match (error, &self.failed) {
+            // A failed sync: the entry may be on disk, or not.
+            (Error::Closed, _) => Error::CommitUnknown,
+            (_, Some(first)) => first.clone(),
+            (error, None) => error,
+        });
         if let Err(error) = &applied {
             self.is_dead |= matches!(error, Error::CommitUnknown);
             tracing::warn!(%error, index, "log entry failed");
-            self.has_failed = true;
+            self.failed = Some(error.clone());
         }
         for (version, done) in waiting {
             let versionstamp = Versionstamp::new(version, 0);
             tell(done, applied.clone().map(|()| Committed { version, versionstamp }));
         }
-        if self.has_failed && self.in_flight.is_empty() {
-            self.has_failed = false;
+        if self.failed.is_some() && self.in_flight.is_empty() {
+            self.failed = None;
             self.next_index = self.store.log.last_index() + 1;
             let applied = Version(self.store.applied().version);
             self.next_version = applied.0 + 1;

@@ -6,6 +6,8 @@
 //! entries, so that its files always hold an exact prefix of the log; what they hold is under
 //! [`values::APPLIED`].
 
+use std::fs;
+use std::io;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,8 +21,8 @@ use super::entry::{Batch, Write};
 use super::values::{self, Place, Stored};
 use crate::kv::engine::{Chunk, ChunkLimit, Version};
 use crate::kv::range::KeyRange;
-use crate::log::{Log, Position};
-use crate::{Error, Result, limits};
+use crate::log::{Log, OnFatal, Position};
+use crate::{Error, Result, folder, limits};
 
 /// Sequence numbers between two versions, as a power of two.
 const ROOM_BITS: u32 = 4;
@@ -29,6 +31,8 @@ const ROOM_BITS: u32 = 4;
 pub(super) struct Store {
     pub(super) tree: AnyTree,
     pub(super) log: Arc<Log>,
+    /// What follows where it is not known any more what is on disk.
+    pub(super) on_fatal: OnFatal,
     memtable_octets: u64,
     // What flush and compaction draw from; kept in the room behind the last version applied.
     counter: SequenceNumberCounter,
@@ -62,11 +66,14 @@ fn snapshot_number(version: u64) -> u64 {
 }
 
 impl Store {
-    /// Opens the tree; [`Store::replay`] is next.
+    /// Opens the tree; [`Store::replay`] is next. Opening removes what the tree's list of files does not name: that list is
+    /// on the disk before.
     pub(super) fn open_tree(
         path: &Path,
         cache_octets: u64,
     ) -> Result<(AnyTree, SequenceNumberCounter, Applied)> {
+        folder::make(path)?;
+        folder::sync(path)?;
         let counter = SequenceNumberCounter::default();
         let config = lsm_tree::Config::new(path, counter.clone(), SequenceNumberCounter::default());
         let cache = Arc::new(Cache::with_capacity_bytes(cache_octets));
@@ -82,11 +89,12 @@ impl Store {
     pub(super) fn new(
         (tree, counter, applied): (AnyTree, SequenceNumberCounter, Applied),
         log: Arc<Log>,
+        on_fatal: OnFatal,
         memtable_octets: u64,
     ) -> Self {
         let (visible, floor) = (AtomicU64::new(applied.version), RwLock::new(applied.version));
-        let store =
-            Self { tree, log, memtable_octets, counter, applied: Mutex::new(applied), visible, floor };
+        let applied = Mutex::new(applied);
+        let store = Self { tree, log, on_fatal, memtable_octets, counter, applied, visible, floor };
         store.align();
         store
     }
@@ -254,6 +262,19 @@ impl Store {
             return Err(Error::Corrupt(format!("value at {:?}", place.position).into()));
         }
         Ok(value)
+    }
+
+    /// A flush or compaction failed, and is made again. Not if it failed at its very last step: the folder names a list of
+    /// files then that the tree does not know of, and over which it would write its next one. The process ends, as after
+    /// any sync that failed.
+    pub(super) fn undone(&self, error: lsm_tree::Error) -> Error {
+        let named = fs::read(self.tree.tree_config().path.join("current"));
+        let named = named.ok().and_then(|octets| octets.first_chunk().map(|id| u64::from_le_bytes(*id)));
+        let error = trouble(error);
+        if named.is_none_or(|id| id > self.tree.current_version().id()) {
+            (self.on_fatal)(&io::Error::other(error.clone()));
+        }
+        error
     }
 
     /// Forgets that a key once had its value there. Not logged: a crash may undo it, and it is done again.

@@ -15,7 +15,7 @@ use super::values::{self, Stored};
 use crate::kv::engine::{Commit, Mutation, Version};
 use crate::kv::range::KeyRange;
 use crate::log::Position;
-use crate::{Error, Result, limits};
+use crate::{Result, limits};
 
 /// How often versions age.
 const TICK: Duration = Duration::from_millis(500);
@@ -140,7 +140,8 @@ impl Upkeep {
         }
         self.store.align();
         let lock = self.store.tree.get_flush_lock();
-        self.store.tree.flush(&lock, self.store.watermark()).map_err(trouble)?;
+        let flushed = self.store.tree.flush(&lock, self.store.watermark());
+        flushed.map_err(|error| self.store.undone(error))?;
         drop(lock);
         self.persisted = sealed;
         self.bell.ring_compaction();
@@ -242,7 +243,8 @@ pub(super) fn compact(store: &Store, bell: &Bell) {
             let before = store.tree.current_version().id();
             store.align();
             if let Err(error) = store.tree.compact(strategy.clone(), store.watermark()) {
-                tracing::warn!(error = %Error::from(Trouble(error)), "compaction failed; it is tried again");
+                let error = store.undone(error);
+                tracing::warn!(%error, "compaction failed; it is tried again");
                 break;
             }
             if store.tree.current_version().id() == before {
@@ -254,11 +256,3 @@ pub(super) fn compact(store: &Store, bell: &Bell) {
 
 /// Size of the tree's files below the top level.
 const TABLE_OCTETS: u64 = 32 * 1024 * 1024;
-
-struct Trouble(lsm_tree::Error);
-
-impl From<Trouble> for Error {
-    fn from(Trouble(error): Trouble) -> Self {
-        trouble(error)
-    }
-}
