@@ -14,6 +14,7 @@ mod disk_faults;
 mod disk_full;
 mod disks;
 mod first_minutes;
+mod first_start;
 mod house;
 mod idle_memory;
 mod kill;

@@ -187,7 +187,7 @@ fn certificates(config: &Config) -> anyhow::Result<Tls> {
                 let names = vec![config.host_name().to_string(), "localhost".to_owned()];
                 let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
                 secret_file::create(&files.key, made.signing_key.serialize_pem().as_bytes())?;
-                fs::write(&files.chain, made.cert.pem())?;
+                secret_file::create_public(&files.chain, made.cert.pem().as_bytes())?;
             }
             tracing::warn!(
                 certificate = %files.chain.display(),

@@ -1,4 +1,5 @@
-//! Files that only the server's own user may read: the admin token, the cluster key, private keys.
+//! Files that are made once, whole or not at all. Most of them only the server's own user may read: the admin token, the
+//! cluster key, private keys.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -13,12 +14,21 @@ use zeroize::Zeroizing;
 
 /// Writes a new secret file, whole or not at all: it appears under its name once it is on the disk.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_whole(path, content, 0o600)
+}
+
+/// The same for what is no secret: a certificate.
+pub fn create_public(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_whole(path, content, 0o644)
+}
+
+fn write_whole(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let partial = path.with_extension("partial");
     match fs::remove_file(&partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&partial, path)?;
@@ -59,5 +69,17 @@ mod tests {
         fs::write(&path, "AAAA").expect("written");
         assert!(cluster_key(&path).is_err());
         assert_eq!(fs::read_to_string(&path).expect("there"), "AAAA");
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_replaced_and_never_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("self-signed.pem");
+        let partial = path.with_extension("partial");
+        fs::write(&partial, "-----BEGIN CERTIF").expect("written");
+        assert!(!path.exists());
+        create_public(&path, b"whole").expect("made");
+        assert_eq!(fs::read(&path).expect("there"), b"whole");
+        assert!(!partial.exists());
     }
 }
