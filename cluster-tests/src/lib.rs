@@ -12,6 +12,7 @@ pub mod faulty_disk;
 pub mod host;
 pub mod neighbour;
 pub mod process;
+pub mod s3;
 pub mod sink;
 pub mod sterna;
 pub mod tools;

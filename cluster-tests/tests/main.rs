@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bad_input;
+mod bucket;
 mod clients_curl;
 mod clients_fetchmail;
 mod clients_mbsync;

@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use sterna_gateway::login::Authenticator;
 use sterna_gateway::net::{ByteBudget, CertificateFiles, Drain, Tls};
-use sterna_storage::bodies::{Bodies, BodiesConfig};
+use sterna_storage::bodies::{Bodies, BodiesConfig, Bucket};
 use sterna_storage::directory::Directory;
-use sterna_storage::folder;
 use sterna_storage::kv::{Database, Local, LocalConfig};
 use sterna_storage::mailstore::{MailStore, MailStoreConfig};
 use sterna_storage::queue::{Queue, QueueConfig};
+use sterna_storage::types::Secret;
+use sterna_storage::{Error, folder};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -75,11 +76,7 @@ impl Stores {
         let engine = Local::open(engine).await.context("opening the metadata")?;
         let database = Database::new(engine);
         let key = secret_file::cluster_key(&folder("cluster.key")).context("reading the cluster key")?;
-        let objects = Bodies::local_folder(folder("bodies")).await.context("opening the bodies' folder")?;
-        let settings =
-            BodiesConfig { exclusive: true, part_octets: limits::LOCAL_PART_OCTETS, ..config.bodies.floor() };
-        let bodies =
-            Bodies::open(database.clone(), objects, key, settings).await.context("opening the bodies")?;
+        let bodies = open_bodies(config, &database, key).await.context("opening the bodies")?;
         let settings = MailStoreConfig { sole_node: true, ..MailStoreConfig::default() };
         let mail = MailStore::new(database.clone(), bodies.clone(), settings);
         let settings = QueueConfig { exclusive: true, ..QueueConfig::default() };
@@ -88,6 +85,30 @@ impl Stores {
         let directory = Directory::open(database.clone()).await.context("opening the directory")?;
         Ok(Self { database, bodies, mail, queue, directory })
     }
+}
+
+/// Message bodies, in a folder or in a bucket. A bucket that does not answer now is looked at later; one that answers
+/// with what only an operator can mend ends the start.
+async fn open_bodies(config: &Config, database: &Database, key: Secret<[u8; 32]>) -> anyhow::Result<Bodies> {
+    let floor = BodiesConfig { exclusive: true, ..config.bodies.floor() };
+    let (bucket, settings) = match config.bodies.bucket() {
+        Some(bucket) => (Bucket::connect(&bucket)?, floor),
+        None => {
+            let path = config.bodies.folder(&config.server.data);
+            let folder = Bodies::local_folder(path).await?;
+            (folder.into(), BodiesConfig { part_octets: limits::LOCAL_PART_OCTETS, ..floor })
+        }
+    };
+    let bodies = Bodies::open(database.clone(), bucket, key, settings).await?;
+    match bodies.check_bucket().await {
+        Ok(Some(report)) => tracing::info!(?report, "the bucket is fit"),
+        Ok(None) => {}
+        Err(error @ Error::Unavailable(_)) => {
+            tracing::warn!(%error, "the bucket does not answer: mail is staged, and it is looked at again");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(bodies)
 }
 
 impl Node {

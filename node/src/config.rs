@@ -1,6 +1,7 @@
 //! The configuration: a typed value, complete and checked before any port is bound. Every error
 //! names its key and line. `sterna.example.toml` beside this package explains every setting.
 
+mod bodies;
 mod bounds;
 mod error;
 mod sections;
@@ -12,9 +13,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sterna_storage::types::DomainName;
 
+pub use bodies::{BodiesSection, CredentialsSource, StoreKind};
 pub use error::{ConfigError, ConfigErrors};
 pub use sections::{
-    BodiesSection, DnsSection, HttpSection, ImapSection, LimitsSection, LogFormat, LogSection, LoginSection,
+    DnsSection, HttpSection, ImapSection, LimitsSection, LogFormat, LogSection, LoginSection,
     OutboundSection, Pop3Section, QueueSection, ServerSection, SmtpSection, TlsSection,
 };
 
@@ -75,7 +77,8 @@ impl Config {
 
     fn anchor(&mut self, folder: &Path) {
         let paths = [&mut self.tls.certificate, &mut self.tls.key, &mut self.http.token_file];
-        for path in paths.into_iter().flatten().chain([&mut self.server.data]) {
+        let paths = paths.into_iter().flatten().chain([&mut self.server.data]);
+        for path in paths.chain(self.bodies.paths()) {
             *path = folder.join(&*path);
         }
     }

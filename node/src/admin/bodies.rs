@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use sterna_storage::bodies::{VerifyOptions, VerifyReport};
+use sterna_storage::bodies::{RequestKind, VerifyOptions, VerifyReport};
 use tokio::sync::watch;
 
 use super::reply::{Asked, Reply, told};
 use super::server::Admin;
-use super::view::VerifyView;
+use super::view::{BodiesView, RequestsView, VerifyView};
 
 /// How thoroughly to look.
 #[derive(Debug, Default, Deserialize)]
@@ -18,6 +19,30 @@ use super::view::VerifyView;
 pub(super) struct VerifyQuery {
     /// Read, open and measure every body too.
     read: bool,
+}
+
+/// Where bodies lie, what waits to be packed, and what was asked of the object store by this node.
+pub(super) async fn status(admin: State<Arc<Admin>>) -> Reply<Json<BodiesView>> {
+    let waiting = admin.bodies.waiting().await?;
+    let meter = admin.bodies.bucket().meter();
+    let requests = RequestKind::ALL.into_iter().map(|kind| {
+        let traffic = meter.traffic(kind);
+        RequestsView {
+            kind: kind.name().to_owned(),
+            requests: traffic.requests,
+            faults: traffic.faults,
+            sent_octets: traffic.sent_octets,
+            received_octets: traffic.received_octets,
+        }
+    });
+    Ok(Json(BodiesView {
+        store: admin.bodies.bucket().name().to_owned(),
+        away: admin.bodies.is_away(),
+        staged: waiting.bodies,
+        staged_octets: waiting.octets,
+        requests: requests.collect(),
+        cost_microdollars: meter.cost_microdollars(),
+    }))
 }
 
 /// Walks both sides, and tells how many bodies it has looked at.

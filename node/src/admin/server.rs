@@ -98,6 +98,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/queue/{id}/hold", post(queue::hold))
         .route("/queue/{id}/release", post(queue::release))
         .route("/queue/{id}/retry", post(queue::retry))
+        .route("/bodies", get(bodies::status))
         .route("/bodies/verify", post(bodies::verify))
         .fallback(async || Failure::not_found("this path"))
         .layer(middleware::from_fn_with_state(admin.clone(), authorize));

@@ -369,6 +369,38 @@ pub struct CountsView {
     pub oldest: Option<Timestamp>,
 }
 
+/// Message bodies.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BodiesView {
+    /// Where they lie.
+    pub store: String,
+    /// Whether that does not answer.
+    pub away: bool,
+    /// Bodies that wait to be packed.
+    pub staged: u64,
+    /// Their octets, compressed.
+    pub staged_octets: u64,
+    /// What this node asked since it started.
+    pub requests: Vec<RequestsView>,
+    /// What that would cost at the list price of S3 Standard, in millionths of a dollar; storage and traffic apart.
+    pub cost_microdollars: u64,
+}
+
+/// Requests of one kind to the object store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RequestsView {
+    /// put, part, multipart, get, head, list, delete.
+    pub kind: String,
+    /// Requests sent, repeated ones counted each time.
+    pub requests: u64,
+    /// Those that got no answer, or one from 500 on.
+    pub faults: u64,
+    /// Octets sent with them.
+    pub sent_octets: u64,
+    /// Octets received.
+    pub received_octets: u64,
+}
+
 /// How a verification of bodies ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VerifyView {

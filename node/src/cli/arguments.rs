@@ -355,6 +355,8 @@ pub enum QueueCommand {
 /// `sterna bodies`
 #[derive(Debug, Subcommand)]
 pub enum BodiesCommand {
+    /// Where bodies lie, what waits to be packed, and what was asked of the bucket
+    Status,
     /// Look whether every message's body is there
     Verify {
         /// Read, decrypt and measure each of them too

@@ -46,6 +46,7 @@ pub async fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Alias(command) => session.alias(command).await,
         Command::Queue(command) => session.queue(command).await,
         Command::Bodies(BodiesCommand::Verify { read }) => session.verify(read).await,
+        Command::Bodies(BodiesCommand::Status) => session.bodies_status().await,
         Command::Settings(command) => session.settings(command).await,
         Command::Resolve { address } => {
             let found = session.client.get(&format!("/resolve/{}", escaped(address.to_string()))).await?;
@@ -111,6 +112,14 @@ const QUEUE_COLUMNS: &[Column] = &[
             .collect::<Vec<_>>()
             .join(", ")
     }),
+];
+
+const REQUEST_COLUMNS: &[Column] = &[
+    ("REQUEST", |item| cell(item, "kind")),
+    ("SENT", |item| cell(item, "requests")),
+    ("FAULTS", |item| cell(item, "faults")),
+    ("OUT", |item| cell(item, "sent_octets")),
+    ("IN", |item| cell(item, "received_octets")),
 ];
 
 const NAME_COLUMNS: &[Column] =
@@ -304,6 +313,18 @@ impl Session {
         let path = format!("/queue/{id}/{action}");
         let result = self.client.call(Method::POST, &path, None::<&()>).await?;
         self.changed(&format!("Message {id} {text}."), &result)
+    }
+
+    async fn bodies_status(&self) -> anyhow::Result<()> {
+        let mut status = self.client.get("/bodies").await?;
+        if self.output.json {
+            return Ok(self.output.value(&status)?);
+        }
+        let requests = status.as_object_mut().and_then(|status| status.remove("requests"));
+        self.output.value(&status)?;
+        self.output.say("")?;
+        let requests = requests.as_ref().and_then(Value::as_array).map(Vec::as_slice);
+        Ok(self.output.table(requests.unwrap_or_default(), REQUEST_COLUMNS)?)
     }
 
     async fn verify(&self, read: bool) -> anyhow::Result<()> {

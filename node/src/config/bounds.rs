@@ -64,6 +64,10 @@ fn numbers(config: &Config) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
         ("queue.delay_notice_seconds", queue.delay_notice_seconds, 1..=30 * DAY_SECONDS),
         ("queue.lifetime_seconds", queue.lifetime_seconds, 1..=30 * DAY_SECONDS),
         ("queue.entries", queue.entries as u64, 1..=100_000),
+        ("bodies.connect_timeout_seconds", bodies.connect_timeout_seconds, 1..=60),
+        ("bodies.timeout_seconds", bodies.timeout_seconds, 1..=300),
+        ("bodies.requests", bodies.requests as u64, 1..=1000),
+        ("bodies.away_octets", bodies.away_octets, 0..=1024 * GIB),
         ("bodies.staging_octets", bodies.staging_octets as u64, 4 * KIB..=MIB),
         ("bodies.segment_octets", bodies.segment_octets as u64, MIB..=256 * MIB),
         ("bodies.segment_age_seconds", bodies.segment_age_seconds, 1..=DAY_SECONDS),
@@ -76,7 +80,7 @@ fn numbers(config: &Config) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
     ]
 }
 
-/// What is allowed, and breaks somebody's standard.
+/// What is allowed, and breaks somebody's standard or does nothing.
 pub(super) fn doubtful(config: &Config) -> Vec<String> {
     let given = config.limits.command_timeout_seconds;
     let demands = [
@@ -94,11 +98,10 @@ pub(super) fn doubtful(config: &Config) -> Vec<String> {
         ),
     ];
     let broken = demands.into_iter().filter(|(_, is_served, least, _)| *is_served && given < *least);
-    broken
-        .map(|(protocol, _, least, source)| {
-            format!("limits.command_timeout_seconds is {given}, and {protocol} must allow {least} ({source})")
-        })
-        .collect()
+    let silences = broken.map(|(protocol, _, least, source)| {
+        format!("limits.command_timeout_seconds is {given}, and {protocol} must allow {least} ({source})")
+    });
+    silences.chain(config.bodies.unused()).collect()
 }
 
 fn together(config: &Config) -> Vec<Wrong> {
@@ -117,6 +120,7 @@ fn together(config: &Config) -> Vec<Wrong> {
         let longest = config.queue.longest_retry_seconds;
         wrong.push(("queue.first_retry_seconds", format!("is more than longest_retry_seconds, {longest}")));
     }
+    wrong.extend(config.bodies.wrong());
     wrong.extend(level(&config.log.level));
     wrong
 }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Deserialize;
 use sterna_gateway::dns::DnsConfig;
@@ -11,7 +10,6 @@ use sterna_gateway::login::network::Network;
 use sterna_gateway::login::password::HashCost;
 use sterna_gateway::outbound::OutboundConfig;
 use sterna_gateway::queue::WorkerConfig;
-use sterna_storage::bodies::BodiesConfig;
 use sterna_storage::types::DomainName;
 
 fn any_address(port: u16) -> Vec<SocketAddr> {
@@ -303,49 +301,6 @@ impl QueueSection {
             retry_longest_s: self.longest_retry_seconds,
             give_up_after_s: self.lifetime_seconds,
             report_delay_after_s: self.delay_notice_seconds,
-        }
-    }
-}
-
-/// `[bodies]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BodiesSection {
-    /// Bodies up to this many octets are committed with the metadata and packed later.
-    pub staging_octets: usize,
-    /// A segment is written once this many staged octets wait.
-    pub segment_octets: usize,
-    /// A segment is written at the latest so long after its first body came.
-    pub segment_age_seconds: u64,
-    /// Memory for bodies that were read, in octets.
-    pub cache_octets: u64,
-    /// How long a body is kept that nothing refers to any more.
-    pub grace_seconds: u64,
-}
-
-impl Default for BodiesSection {
-    fn default() -> Self {
-        let floor = BodiesConfig::default();
-        Self {
-            staging_octets: floor.staging_octets,
-            segment_octets: floor.segment_octets,
-            segment_age_seconds: floor.segment_age.as_secs(),
-            cache_octets: floor.cache_octets,
-            grace_seconds: floor.grace.as_secs(),
-        }
-    }
-}
-
-impl BodiesSection {
-    /// For the storage.
-    pub fn floor(&self) -> BodiesConfig {
-        BodiesConfig {
-            staging_octets: self.staging_octets,
-            segment_octets: self.segment_octets,
-            segment_age: Duration::from_secs(self.segment_age_seconds),
-            cache_octets: self.cache_octets,
-            grace: Duration::from_secs(self.grace_seconds),
-            ..BodiesConfig::default()
         }
     }
 }

@@ -65,6 +65,24 @@ fn errors_name_line_and_key() {
 }
 
 #[test]
+fn a_bucket_that_cannot_be_reached_so_is_named() {
+    let section = |lines: &str| format!("[bodies]\nstore = \"s3\"\n{lines}");
+    let named = |lines: &str| section(&format!("bucket = \"mail\"\n{lines}"));
+    assert_wrong(&section(""), 1, "bodies.bucket", "is needed");
+    assert_wrong(&named(""), 1, "bodies.region", "is needed");
+    assert_wrong(&named("endpoint = \"http://s3\"\n"), 4, "bodies.endpoint", "bodies.plain_http");
+    assert_wrong(&named("region = \"r\"\nprefix = \"a//b\"\n"), 5, "bodies.prefix", "is no path");
+    assert_wrong(&named("region = \"r\"\nproxy = \"http://a:b@c\"\n"), 5, "bodies.proxy", "password");
+    assert_wrong(&named("region = \"r\"\ncredentials = \"file\"\n"), 5, "bodies.credentials", "_file");
+    assert_wrong("[bodies]\nstore = \"ftp\"\n", 2, "bodies.store", "unknown variant `ftp`");
+    let right = Config::parse(&named("endpoint = \"https://s3.example\"\n")).expect("valid");
+    let bucket = right.bodies.bucket().expect("a bucket");
+    assert!(bucket.path_style && bucket.proxy.is_none() && !bucket.plain_http);
+    let unused = Config::parse("[bodies]\nbucket = \"mail\"\n").expect("allowed").warnings();
+    assert!(matches!(&unused[..], [one] if one.contains("bodies.store")), "{unused:?}");
+}
+
+#[test]
 fn everything_that_is_out_of_bounds_is_told_at_once() {
     let text = "[queue]\nfirst_retry_seconds = 0\nlifetime_seconds = 0\n[bodies]\nstaging_octets = 1\n";
     let lines: Vec<_> = wrong(text).into_iter().map(|(line, ..)| line).collect();

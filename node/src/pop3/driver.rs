@@ -269,12 +269,12 @@ impl Driver {
         let Some(opened) = &self.opened else { return Ok(()) };
         let budget = self.runtime.budget.clone();
         let reserved = budget.reserve(POP3_RETRIEVAL_OCTETS, POP3_BUDGET_PATIENCE).await;
-        let message = match &reserved {
-            Ok(_) => opened.inbox.message(retrieval.uid).await,
+        let begun = match &reserved {
+            Ok(_) => opened.inbox.begin(retrieval.uid).await,
             Err(error) => Err(Error::Overloaded(error.to_string().into())),
         };
-        let message = match message {
-            Ok(message) => message,
+        let mut chunks = match begun {
+            Ok(chunks) => chunks,
             Err(error) => {
                 tracing::warn!(uid = %retrieval.uid, %error, "cannot read a message");
                 self.session.retrieval_failed(&error, &mut self.output);
@@ -284,7 +284,6 @@ impl Driver {
         self.session.message_follows(retrieval, &mut self.output);
         let mut cutter = retrieval.body_lines.map(TopCutter::new);
         let mut stuffer = Stuffer::default();
-        let mut chunks = message.read(0..message.len());
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(io::Error::other)?;
             let taken = cutter.as_mut().map_or(chunk.len(), |cutter| cutter.take(&chunk));

@@ -1,7 +1,9 @@
 //! INBOX behind a maildrop: how it is listed, read, and what DELE took removed.
 
+use bytes::Bytes;
 use futures::StreamExt as _;
-use sterna_storage::mailstore::{FlagChange, MailStore, MailboxName, MessageReader};
+use futures::stream::BoxStream;
+use sterna_storage::mailstore::{FlagChange, MailStore, MailboxName};
 use sterna_storage::types::{AccountId, Flags, MailboxId, SystemFlag, Uid, UidSet};
 use sterna_storage::{Error, Result};
 
@@ -33,10 +35,11 @@ impl Inbox {
         Ok((Self { store: store.clone(), account, mailbox: inbox.id }, maildrop))
     }
 
-    /// A message, to be read in parts.
-    pub(super) async fn message(&self, uid: Uid) -> Result<MessageReader> {
+    /// A message's octets, once the first of them are at hand.
+    pub(super) async fn begin(&self, uid: Uid) -> Result<BoxStream<'static, Result<Bytes>>> {
         let record = self.store.record(self.account, self.mailbox, uid).await?;
-        self.store.read(&record).await
+        let message = self.store.read(&record).await?;
+        message.begin(0..message.len()).await
     }
 
     /// Removes messages. What an IMAP client removed already is no error: it is gone, as was asked.

@@ -79,7 +79,7 @@ impl Bodies {
     async fn settle_objects(&self, memory: &mut Memory, collected: &mut Collected) -> Result<()> {
         let now = Instant::now();
         let mut seen = HashMap::new();
-        let mut left = ObjectName::keys();
+        let (mut left, mut is_away) = (ObjectName::keys(), false);
         loop {
             let page = self.page(&left).await?;
             let Some((last, _)) = page.last() else { break };
@@ -89,11 +89,17 @@ impl Bodies {
                 let (was, since) = memory.uploads.get(&name).copied().unwrap_or((upload, now));
                 let since = if was == upload { since } else { now };
                 let known = memory.uploads.contains_key(&name) && was == upload;
+                if is_away {
+                    seen.insert(name, (upload, since));
+                    continue;
+                }
                 match self.settle(name, upload, (since, now, known), collected).await {
                     Ok(Some(since)) => drop(seen.insert(name, (upload, since))),
                     Ok(None) => {}
                     Err(error) => {
                         tracing::warn!(object = %name.path(), %error, "object cannot be settled yet");
+                        // The next one would wait as long, for nothing.
+                        is_away = matches!(error, Error::Unavailable(_));
                         seen.insert(name, (upload, since));
                     }
                 }
@@ -126,6 +132,7 @@ impl Bodies {
             }
             Upload::Abandoned(until) if !known || age >= TIDIED_EVERY => {
                 self.inner.db.run(async |tx| forget_pieces(tx, name).await).await?;
+                self.abort_parts(name).await?;
                 self.inner.objects.delete(name).await?;
                 collected.objects += 1;
                 if Timestamp::now().as_millis() >= until {
@@ -135,6 +142,18 @@ impl Bodies {
             }
             Upload::Intended | Upload::Dead | Upload::Abandoned(_) => Ok(Some(since)),
         }
+    }
+
+    /// Aborts the upload in parts that an abandoned object may have been, so that its parts are not kept for ever.
+    async fn abort_parts(&self, name: ObjectName) -> Result<()> {
+        let key = keys::multipart(name);
+        let Some(id) = self.inner.db.begin().get_snapshot(&key).await? else { return Ok(()) };
+        self.inner.objects.abort_parts(name, &id).await?;
+        let run = self.inner.db.run(async |tx| {
+            tx.clear(key.clone());
+            Ok(())
+        });
+        run.await
     }
 
     async fn settled(&self, name: ObjectName, upload: Upload) -> Result<()> {
@@ -183,6 +202,7 @@ async fn give_up(tx: &mut Transaction, name: ObjectName) -> Result<bool> {
         && tx.get(&keys::segment(segment)).await?.is_some()
     {
         tx.clear(name.key());
+        tx.clear(keys::multipart(name));
         // So that the collector counts what of it is live.
         tx.add(keys::waste(segment), 1);
         return Ok(false);

@@ -10,7 +10,7 @@ pub struct BodiesConfig {
     /// object of its own as it comes.
     pub staging_octets: usize,
     /// Most octets of longer bodies that are kept with the metadata while the object store is away. Beyond
-    /// it such bodies are refused with `Unavailable`; shorter ones are still staged.
+    /// it such bodies are refused with `Full`; shorter ones are still staged.
     pub away_octets: u64,
     /// A segment is written once this many staged octets wait.
     pub segment_octets: usize,

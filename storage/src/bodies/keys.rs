@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::objects::ObjectName;
 use super::record::{Owner, SegmentId};
 use crate::Result;
 use crate::kv::key::subspace;
@@ -12,6 +13,8 @@ use crate::types::{BodyId, DomainId};
 const CANDIDATE: u8 = b'c';
 const CLUSTER_CHECK: u8 = b'k';
 const DOMAIN_KEY: u8 = b'd';
+const CLUSTER_ID: u8 = b'i';
+const MULTIPART: u8 = b'm';
 const AWAY: u8 = b'l';
 const LEASE: u8 = b'h';
 const PIECE: u8 = b'p';
@@ -118,6 +121,22 @@ pub(super) fn domain_key(domain: DomainId) -> Bytes {
 /// What tells the right cluster key from a wrong one.
 pub(super) fn cluster_check() -> Bytes {
     own(CLUSTER_CHECK).finish()
+}
+
+/// Whose metadata these are.
+pub(super) fn cluster_id() -> Bytes {
+    own(CLUSTER_ID).finish()
+}
+
+/// The object store's id of an upload in parts, as long as the object is not settled.
+pub(super) fn multipart(name: ObjectName) -> Bytes {
+    let (kind, id) = match name {
+        ObjectName::Body(id) => (0, id.0),
+        ObjectName::Segment(id) => (1, id.0),
+        // Written whole.
+        ObjectName::DomainKey(id) => (2, u128::from(id.0).to_be_bytes()),
+    };
+    own(MULTIPART).u8(kind).fixed(&id).finish()
 }
 
 /// Octets of a segment whose bodies are gone: a hint that the collector should look at it.

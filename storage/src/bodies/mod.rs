@@ -2,8 +2,8 @@
 //!
 //! Reading order: `store` (the handle) and `config`, `stage` and `upload` (how a body comes in), `read` and
 //! `read_many` with `cache` (how it goes out), `pack`, `collect` and `rewrite` with `workers` and `lease` (what happens to it
-//! meanwhile), `verify` and `recover`; beneath them `crypt` and `domains` (keys), `frame` (how octets
-//! are sealed), `record`, `segment` and `keys` (stored forms), `objects` (the object store) and `local_folder` (one that is a folder).
+//! meanwhile), `waiting`, `verify` and `recover`; beneath them `crypt` and `domains` (keys), `frame` (how octets
+//! are sealed), `record`, `segment` and `keys` (stored forms), `objects` (where objects lie, and how they are asked for).
 
 mod cache;
 mod collect;
@@ -13,7 +13,6 @@ mod domains;
 mod frame;
 mod keys;
 mod lease;
-mod local_folder;
 mod objects;
 mod pack;
 mod read;
@@ -26,6 +25,7 @@ mod stage;
 mod store;
 mod upload;
 mod verify;
+mod waiting;
 mod workers;
 
 #[cfg(any(test, fuzzing))]
@@ -35,6 +35,9 @@ mod tests;
 
 pub use collect::Collected;
 pub use config::BodiesConfig;
+pub use objects::{
+    Bucket, BucketConfig, BucketKind, BucketReport, ConditionalPut, Credentials, Meter, RequestKind, Traffic,
+};
 pub use pack::Packed;
 pub use read::Reader;
 pub(crate) use read::in_one_piece;
@@ -43,3 +46,4 @@ pub use recover::{Recovered, Recovery};
 pub use stage::{Staged, Writer};
 pub use store::Bodies;
 pub use verify::{Problem, VerifyOptions, VerifyReport};
+pub use waiting::Waiting;

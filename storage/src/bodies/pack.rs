@@ -81,6 +81,8 @@ impl Bodies {
     /// staged.
     pub async fn pack_once(&self) -> Result<Packed> {
         let _alone = self.inner.packing.lock().await;
+        // Before anything is gathered, and an intent is written that would be tidied for a day.
+        self.inner.objects.is_back().await?;
         let (mut packed, mut left) = (Packed::default(), keys::all_staged());
         let mut gathering = Gathering::new();
         loop {
@@ -254,6 +256,7 @@ impl Bodies {
                 tx.set(keys::segment(segment), record.encode());
                 if number == last {
                     tx.clear(ObjectName::Segment(segment).key());
+                    tx.clear(keys::multipart(ObjectName::Segment(segment)));
                     let wasted = total - packed.octets - pointed.octets;
                     if wasted > 0 {
                         tx.add(keys::waste(segment), wasted as i64);

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::ObjectStore;
 
 use super::crypt::{BodyKey, ClusterKey, DomainKey, FrameNumber};
 use super::domains::{DOMAIN_KEY_COPY_OCTETS, decode_copy};
 use super::frame::{self, plain_octets};
-use super::objects::{ObjectName, Objects};
+use super::objects::{Bucket, ObjectName, Objects};
 use super::record::Owner;
 use super::segment::{Entry, TRAILER_OCTETS, Trailer};
 use crate::types::{BodyId, DomainId, Secret};
@@ -20,7 +19,7 @@ use crate::{Error, Result};
 
 /// An object store, opened without its metadata.
 pub struct Recovery {
-    objects: Objects,
+    objects: Arc<Objects>,
     domains: HashMap<DomainId, DomainKey>,
 }
 
@@ -54,8 +53,8 @@ impl Recovered {
 
 impl Recovery {
     /// Reads the domains' keys. `Corrupt` if the cluster key is not theirs.
-    pub async fn open(objects: Arc<dyn ObjectStore>, cluster_key: &Secret<[u8; 32]>) -> Result<Self> {
-        let objects = Objects::new(objects, Duration::from_secs(10));
+    pub async fn open(bucket: impl Into<Bucket>, cluster_key: &Secret<[u8; 32]>) -> Result<Self> {
+        let objects = Objects::new(bucket.into(), Duration::from_secs(10), None);
         let cluster = ClusterKey::new(cluster_key);
         let mut domains = HashMap::new();
         let mut listed = objects.list(ObjectName::FOLDERS[2]);
@@ -67,6 +66,7 @@ impl Recovery {
             let (domain, wrapped) = decode_copy(&objects.get(name, 0..size).await?)?;
             domains.insert(domain, cluster.unwrap(domain, &wrapped)?);
         }
+        drop(listed);
         Ok(Self { objects, domains })
     }
 

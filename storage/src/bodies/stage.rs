@@ -145,7 +145,7 @@ impl Writer {
         self.intent = Some(Intent::write(self.bodies.clone(), name).await?);
         // Its domain's key goes there first: a body alone could not be recovered from there.
         let away =
-            inner.objects.is_away() || inner.domains.copy_to(&inner.objects, self.domain).await.is_err();
+            !inner.objects.may_try() || inner.domains.copy_to(&inner.objects, self.domain).await.is_err();
         self.sink = if away { Sink::Pieces(0) } else { Sink::Object(upload) };
         Ok(())
     }
@@ -242,7 +242,7 @@ async fn write_pieces(tx: &mut Transaction, id: BodyId, from: u32, batch: &Bytes
     }
     let own = u64::from(from) * BODY_PIECE_OCTETS as u64 + batch.len() as u64;
     if kept + own > most {
-        return Err(Error::Unavailable("object store is away, and the room for long bodies is full".into()));
+        return Err(Error::Full("object store is away, and the room for long bodies is full".into()));
     }
     tx.set(keys::away(id), own.to_be_bytes().to_vec());
     for (number, at) in (from..).zip((0..batch.len()).step_by(BODY_PIECE_OCTETS)) {
@@ -308,6 +308,7 @@ impl Staged {
 
     fn end_intent(&self, tx: &mut Transaction, intent: Bytes) {
         if self.waits_octets.is_none() {
+            tx.clear(keys::multipart(ObjectName::Body(self.id)));
             return tx.clear(intent);
         }
         // It went to pieces because the object store was away: a request of before may still land there.

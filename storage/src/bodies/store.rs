@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use object_store::ObjectStore;
@@ -13,8 +13,7 @@ use super::collect;
 use super::config::BodiesConfig;
 use super::domains::DomainKeys;
 use super::keys;
-use super::local_folder;
-use super::objects::Objects;
+use super::objects::{self, Bucket, BucketReport, Objects};
 use super::record::Owner;
 use super::stage::{Staged, Writer};
 use crate::kv::{Database, Transaction};
@@ -30,12 +29,14 @@ pub struct Bodies {
 
 pub(super) struct Inner {
     pub(super) db: Database,
-    pub(super) objects: Objects,
+    pub(super) objects: Arc<Objects>,
     pub(super) domains: DomainKeys,
     pub(super) cache: FrameCache,
     pub(super) config: BodiesConfig,
     /// Octets of memory that uploads may take.
     pub(super) upload_memory: Arc<Semaphore>,
+    /// Whether the bucket was found to be this cluster's and able.
+    pub(super) is_checked: AtomicBool,
     pub(super) pack_hint: PackHint,
     /// Held while packing: two packers would only do the same work twice.
     pub(super) packing: tokio::sync::Mutex<()>,
@@ -43,20 +44,21 @@ pub(super) struct Inner {
 }
 
 impl Bodies {
-    /// Opens the body store over the metadata and an object store. `Invalid` if the cluster key is not the one
-    /// that the store was made with, or a setting is out of bounds.
+    /// Opens the body store over the metadata and a bucket. `Invalid` if the cluster key is not the one
+    /// that the store was made with, or a setting is out of bounds. The bucket is asked nothing yet.
     pub async fn open(
         db: Database,
-        objects: Arc<dyn ObjectStore>,
+        bucket: impl Into<Bucket>,
         cluster_key: Secret<[u8; 32]>,
         config: BodiesConfig,
     ) -> Result<Self> {
         check(&config)?;
         let inner = Inner {
             domains: DomainKeys::open(db.clone(), &cluster_key).await?,
-            objects: Objects::new(objects, config.patience),
+            objects: Objects::new(bucket.into(), config.patience, Some(objects::cluster_id(&db).await?)),
             cache: FrameCache::new(config.cache_octets),
             upload_memory: Arc::new(Semaphore::new(config.upload_octets)),
+            is_checked: AtomicBool::new(false),
             pack_hint: PackHint::new(config.segment_octets as u64),
             packing: tokio::sync::Mutex::default(),
             collecting: tokio::sync::Mutex::default(),
@@ -68,7 +70,26 @@ impl Bodies {
 
     /// A local folder as object store. What it has written is on disk: the file and the folder that names it.
     pub async fn local_folder(path: impl AsRef<Path>) -> Result<Arc<dyn ObjectStore>> {
-        local_folder::open(path.as_ref()).await
+        objects::local_folder(path.as_ref()).await
+    }
+
+    /// Looks whose bucket it is, and whether it can do what it must. `Invalid` names what only an operator can mend (wrong
+    /// credentials, no such bucket, one of another cluster, what the service lacks); after `Unavailable` the workers look
+    /// again, and what comes in meanwhile stays staged. `None` for a folder.
+    pub async fn check_bucket(&self) -> Result<Option<BucketReport>> {
+        let report = self.inner.objects.check().await?;
+        self.inner.is_checked.store(true, Ordering::Relaxed);
+        Ok(report)
+    }
+
+    /// Where the objects lie.
+    pub fn bucket(&self) -> &Bucket {
+        self.inner.objects.bucket()
+    }
+
+    /// Whether the object store does not answer.
+    pub fn is_away(&self) -> bool {
+        self.inner.objects.is_away()
     }
 
     /// Begins a body, to be sealed under the domain's key.

@@ -2,11 +2,12 @@
 //! way while the next one fills.
 
 use bytes::Bytes;
-use object_store::{MultipartUpload, PutPayload};
+use object_store::PutPayload;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::objects::ObjectName;
+use super::keys;
+use super::objects::{ObjectName, Parts, Sending};
 use super::record::Upload;
 use super::segment::{Entry, MARK, encode_footer};
 use super::store::Bodies;
@@ -15,13 +16,13 @@ use crate::types::Timestamp;
 use crate::{Error, Result};
 
 /// A part on its way.
-type Sent = JoinHandle<object_store::Result<()>>;
+type Sent = JoinHandle<<Sending as Future>::Output>;
 
 /// Dropped before its end, it is aborted, and its intent says so.
 pub(super) struct ObjectUpload {
     bodies: Bodies,
     name: ObjectName,
-    parts: Option<Box<dyn MultipartUpload>>,
+    parts: Option<Parts>,
     sent: Option<Sent>,
     _memory: OwnedSemaphorePermit,
 }
@@ -66,13 +67,20 @@ impl ObjectUpload {
 
     /// The first part is waited for: while it is at hand, the body can still go elsewhere.
     async fn send_first(&mut self, sealed: &mut Vec<u8>, first: usize) -> Result<()> {
-        let objects = &self.bodies.inner.objects;
-        let mut parts = objects.put_multipart(self.name).await?;
+        let mut parts = self.bodies.inner.objects.begin_parts(self.name).await?;
         let head = Bytes::copy_from_slice(&sealed[..first]);
         let payload = PutPayload::from_iter([Bytes::from_static(MARK), head]);
-        if let Err(error) = objects.written(parts.put_part(payload).await) {
-            abort(parts).await;
-            return Err(error);
+        let id = parts.id().map(Bytes::copy_from_slice);
+        let sent = match self.bodies.remember_parts(self.name, id).await {
+            Ok(()) => parts.send(payload).await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(part) => parts.sent(part),
+            Err(error) => {
+                parts.abort().await;
+                return Err(error);
+            }
         }
         sealed.drain(..first);
         self.parts = Some(parts);
@@ -82,39 +90,31 @@ impl ObjectUpload {
     async fn send(&mut self, payload: PutPayload) -> Result<()> {
         self.wait_sent().await?;
         let parts = self.parts.as_mut().expect("the upload has begun");
-        self.sent = Some(tokio::spawn(parts.put_part(payload)));
+        self.sent = Some(tokio::spawn(parts.send(payload)));
         Ok(())
     }
 
     async fn wait_sent(&mut self) -> Result<()> {
         let Some(sent) = self.sent.take() else { return Ok(()) };
-        let outcome = sent.await.unwrap_or_else(|error| Err(error.into()));
-        self.bodies.inner.objects.written(outcome)
+        let part = sent.await.map_err(|error| Error::Unavailable(error.to_string().into()))??;
+        self.parts.as_mut().expect("the upload has begun").sent(part);
+        Ok(())
     }
 
     /// Sends the rest and the footer; the object is durable when this returns.
     pub(super) async fn finish(&mut self, sealed: &mut Vec<u8>, entry: &Entry) -> Result<()> {
         let footer = Bytes::from(encode_footer(std::iter::once(entry)));
-        let objects = self.bodies.clone();
-        let objects = &objects.inner.objects;
         if self.parts.is_none() {
             let whole = Bytes::copy_from_slice(sealed);
             let payload = PutPayload::from_iter([Bytes::from_static(MARK), whole, footer]);
-            return objects.put(self.name, payload).await;
+            return self.bodies.inner.objects.put(self.name, payload).await;
         }
         let rest = Bytes::from(std::mem::take(sealed));
         self.send(PutPayload::from_iter([rest, footer])).await?;
         self.wait_sent().await?;
-        let parts = self.parts.as_mut().expect("the upload has begun");
-        objects.written(parts.complete().await)?;
+        self.parts.as_mut().expect("the upload has begun").complete().await?;
         self.parts = None;
         Ok(())
-    }
-}
-
-async fn abort(mut parts: Box<dyn MultipartUpload>) {
-    if let Err(error) = parts.abort().await {
-        tracing::debug!(%error, "aborting an upload failed; the collector deletes what is left of it");
     }
 }
 
@@ -128,7 +128,7 @@ impl Drop for ObjectUpload {
             if let Some(sent) = sent {
                 sent.abort();
             }
-            abort(parts).await;
+            parts.abort().await;
             bodies.abandon_or_leave(name).await;
         });
     }
@@ -172,6 +172,17 @@ impl Bodies {
             {
                 tx.set(name.key(), Upload::Abandoned(until).encode());
             }
+            Ok(())
+        });
+        run.await
+    }
+
+    /// Commits the id of an upload in parts beside its intent, before anything is kept under it.
+    async fn remember_parts(&self, name: ObjectName, id: Option<Bytes>) -> Result<()> {
+        let Some(id) = id else { return Ok(()) };
+        let key = keys::multipart(name);
+        let run = self.inner.db.run(async |tx| {
+            tx.set(key.clone(), id.clone());
             Ok(())
         });
         run.await

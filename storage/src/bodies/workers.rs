@@ -1,5 +1,8 @@
 //! The body store's background work, on the node that holds the lease for it: packing and collecting, until told to
-//! stop.
+//! stop. Each node looks at the bucket until it is found fit.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -8,15 +11,39 @@ use tokio_util::task::TaskTracker;
 use super::collect::Collected;
 use super::lease::{Lease, RENEWED_EVERY};
 use super::store::Bodies;
+use crate::Error;
+
+/// How often the bucket is looked at that could not be at the start.
+const CHECKED_EVERY: Duration = Duration::from_secs(10);
+/// First pause after packing failed; doubles, with jitter.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest such pause: so long after the object store is back packing goes on at the latest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Bodies {
     /// Packs as soon as a segment's worth is staged, and at the configured age; collects at the configured interval.
     /// What is under way when told to stop is finished.
     pub fn spawn_workers(&self, tasks: &TaskTracker, stop: CancellationToken) {
         let (leads, follows) = tokio::sync::watch::channel(false);
+        tasks.spawn(self.clone().check_until(stop.clone()));
         tasks.spawn(self.clone().lead_until(stop.clone(), leads));
         tasks.spawn(self.clone().pack_until(stop.clone(), follows.clone()));
         tasks.spawn(self.clone().collect_until(stop, follows));
+    }
+
+    /// Looks at the bucket again and again, if it could not be looked at yet.
+    async fn check_until(self, stop: CancellationToken) {
+        while !self.inner.is_checked.load(Ordering::Relaxed) {
+            if stop.run_until_cancelled(tokio::time::sleep(CHECKED_EVERY)).await.is_none() {
+                return;
+            }
+            match stop.run_until_cancelled(self.check_bucket()).await {
+                Some(Ok(Some(report))) => tracing::info!(?report, "the bucket was looked at"),
+                Some(Err(Error::Invalid(reason))) => tracing::error!(%reason, "the bucket is not used"),
+                Some(Err(error)) => tracing::warn!(%error, "the bucket could not be looked at yet"),
+                Some(Ok(None)) | None => {}
+            }
+        }
     }
 
     /// Keeps the lease, or waits for it.
@@ -37,19 +64,34 @@ impl Bodies {
     }
 
     async fn pack_until(self, stop: CancellationToken, leads: tokio::sync::watch::Receiver<bool>) {
-        let config = &self.inner.config;
-        loop {
-            let enough = tokio::time::timeout(config.segment_age, self.inner.pack_hint.wanted.notified());
-            if stop.run_until_cancelled(enough).await.is_none() {
-                return;
-            }
+        let mut pause = None;
+        while stop.run_until_cancelled(self.pause_packing(pause)).await.is_some() {
             if !*leads.borrow() {
                 continue;
             }
             match self.pack_once().await {
-                Ok(packed) if packed.bodies > 0 => tracing::debug!(?packed, "packed"),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "packing; bodies stay staged"),
+                Ok(packed) => {
+                    pause = None;
+                    if packed.bodies > 0 {
+                        tracing::debug!(?packed, "packed");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "packing; bodies stay staged");
+                    pause = Some(pause.map_or(FIRST_PAUSE, |pause| LONGEST_PAUSE.min(pause * 2)));
+                }
+            }
+        }
+    }
+
+    /// Until there is enough to pack, or it is old enough; after a failure for a while.
+    async fn pause_packing(&self, after_failure: Option<Duration>) {
+        match after_failure {
+            Some(pause) => tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await,
+            None => {
+                let enough = self.inner.pack_hint.wanted.notified();
+                // Whichever it was.
+                let _ = tokio::time::timeout(self.inner.config.segment_age, enough).await;
             }
         }
     }

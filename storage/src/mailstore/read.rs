@@ -311,6 +311,17 @@ impl MessageReader {
         stream::once(async { Ok(prefix) }).chain(body).boxed()
     }
 
+    /// As [`Self::read`], once the first octets of the body are at hand: for who announces a length before the octets,
+    /// and cannot take it back.
+    pub async fn begin(&self, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let length = self.prefix.len() as u64;
+        let prefix = range.start.min(length) as usize..range.end.min(length) as usize;
+        let prefix = Some(self.prefix.slice(prefix)).filter(|prefix| !prefix.is_empty());
+        let mut body = self.body.read(range.start.saturating_sub(length)..range.end.saturating_sub(length));
+        let first = body.try_next().await?;
+        Ok(stream::iter(prefix.into_iter().chain(first).map(Ok)).chain(body).boxed())
+    }
+
     /// The octets of the range as far as the message has them, in one piece: for ranges known to be small.
     pub async fn read_all(&self, range: Range<u64>) -> Result<Bytes> {
         in_one_piece(self.read(range)).await

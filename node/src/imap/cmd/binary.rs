@@ -4,7 +4,9 @@
 use std::ops::Range;
 use std::pin::pin;
 
+use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use sterna_gateway::message::decode::Decoder;
 use sterna_gateway::message::{Part, Structure};
 use sterna_storage::Result;
@@ -116,8 +118,9 @@ impl<'p> Encoded<'p> {
             decoder => self.measure(decoder, reader).await?,
         };
         let within = cut(0..measure.octets, partial);
+        let octets = reader.begin(self.range.clone()).await?;
         writer::literal_head(call.out.buffer, within.end - within.start, measure.has_nul);
-        self.send(call, decoder, within, reader).await
+        self.send(call, decoder, within, octets).await
     }
 
     /// Sends the decoded octets at `within`.
@@ -126,9 +129,8 @@ impl<'p> Encoded<'p> {
         call: &mut Call<'_>,
         mut decoder: Option<Decoder>,
         within: Range<u64>,
-        reader: &MessageReader,
+        mut pieces: BoxStream<'static, Result<Bytes>>,
     ) -> Outcome<()> {
-        let mut pieces = pin!(reader.read(self.range.clone()));
         let (mut at, mut decoded) = (0, Vec::new());
         while at < within.end {
             decoded.clear();

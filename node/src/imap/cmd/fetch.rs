@@ -255,10 +255,14 @@ impl Answer<'_> {
         open(call.out.buffer, message.sequence);
         let (mut failure, mut separator) = (None, "");
         for item in &self.plan.items {
-            // An item is refused before anything of it is written: the others are given all the same.
+            // An item is refused before anything of it is sent: the others are given all the same.
+            let before = call.out.buffer.len();
             match self.write_item(call, item, separator, (message, material, summary.as_ref())).await {
                 Ok(()) => separator = " ",
-                Err(CommandError::Refused(status)) => failure = Some(status),
+                Err(CommandError::Refused(status)) => {
+                    call.out.buffer.truncate(before);
+                    failure = Some(status);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -60,7 +60,8 @@ pub(super) async fn find(
 }
 
 /// Writes the octets of a section, or of a part of it, as the value of a FETCH item whose name is
-/// written already, up to where the partial's origin goes.
+/// written already, up to where the partial's origin goes. Refused, it has sent nothing: the caller takes back what
+/// stands in the buffer.
 pub(super) async fn write(
     call: &mut Call<'_>,
     content: Content,
@@ -80,9 +81,10 @@ pub(super) async fn write(
         }
         Content::Octets(range) => {
             let range = cut(range, partial);
+            let octets = reader.begin(range.clone()).await?;
             writer::literal_head(call.out.buffer, range.end - range.start, false);
             if range.start < range.end {
-                stream(call, reader.read(range.clone()), range.end - range.start).await?;
+                stream(call, octets, range.end - range.start).await?;
             }
         }
     }

@@ -220,7 +220,7 @@ async fn while_the_object_store_is_away_mail_is_taken_in() {
     let (short, long) = (noise(1, 1000), noise(2, 2_500_000));
     let (short_id, long_id) = (house.put(&short, owner(1)).await, house.put(&long, owner(2)).await);
     let refused = house.bodies.write(DOMAIN, &noise(3, 600_000)).await;
-    assert!(matches!(refused, Err(Error::Unavailable(_))), "the room for long bodies is full");
+    assert!(matches!(refused, Err(Error::Full(_))), "the room for long bodies is full");
     assert!(house.bodies.pack_once().await.is_err());
     assert_eq!(house.files().len(), 0);
     assert!(read(&house.reopened().await, short_id).await.expect("reads") == short);

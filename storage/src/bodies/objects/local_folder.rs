@@ -17,7 +17,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::objects::ObjectName;
+use super::name::ObjectName;
 use crate::folder;
 use crate::limits::UPLOAD_TIDIED;
 
@@ -29,7 +29,7 @@ struct LocalFolder {
 }
 
 /// Opens a folder, and makes it if need be.
-pub(super) async fn open(path: &FilePath) -> crate::Result<Arc<dyn ObjectStore>> {
+pub(in crate::bodies) async fn open(path: &FilePath) -> crate::Result<Arc<dyn ObjectStore>> {
     let path = path.to_owned();
     let made = tokio::task::spawn_blocking(move || {
         // Made and synced here, so that no later write depends on a folder that a power loss takes away.
