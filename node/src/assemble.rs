@@ -14,7 +14,7 @@ use sterna_storage::mailstore::{MailStore, MailStoreConfig};
 use sterna_storage::queue::{Queue, QueueConfig};
 use sterna_storage::types::Secret;
 use sterna_storage::{Error, folder};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -58,7 +58,15 @@ pub struct Runtime {
 pub struct Node {
     runtime: Runtime,
     workers: Workers,
+    signals: Signals,
     grace: Duration,
+}
+
+/// What the operator tells the process. Listened for before a port is open, so that whoever finds it open is heard.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
 /// Background work of the stores. It ends after the roles, which need it.
@@ -125,6 +133,7 @@ impl Node {
         let health = Health::new(drain.clone());
         let budget = ByteBudget::new(config.limits.session_octets);
         let runtime = Runtime { stores, authenticator, tls, budget, drain, health };
+        let signals = Signals::listen()?;
         let queue_runs = roles::worker(config, &runtime)?;
         let ports = roles::bind(config, &runtime)?;
         let workers = Workers::start(&runtime.stores);
@@ -133,27 +142,23 @@ impl Node {
         runtime.drain.spawn(async move { queue_runs.run(drain).await });
         runtime.health.serving();
         let grace = Duration::from_secs(config.server.shutdown_grace_seconds);
-        Ok(Self { runtime, workers, grace })
+        Ok(Self { runtime, workers, signals, grace })
     }
 
     /// Serves until SIGTERM or SIGINT, and ends in order: readiness turns false, ports close, sessions
     /// finish what is in hand, workers stop, the stores close. SIGHUP reads the certificates again.
-    pub async fn run(self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+    pub async fn run(mut self) {
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => match self.runtime.tls.reload() {
+                _ = self.signals.terminate.recv() => break,
+                _ = self.signals.interrupt.recv() => break,
+                _ = self.signals.hangup.recv() => match self.runtime.tls.reload() {
                     Ok(()) => tracing::info!("the certificates were read again"),
                     Err(error) => tracing::error!(%error, "the certificates stay as they are"),
                 },
             }
         }
         self.end().await;
-        Ok(())
     }
 
     async fn end(self) {
@@ -164,6 +169,16 @@ impl Node {
         self.workers.end().await;
         self.runtime.stores.database.close().await;
         tracing::info!("ended");
+    }
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 }
 

@@ -41,5 +41,6 @@ async fn serve(place: &Place) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), host = %config.host_name(), "starting");
     let node = Node::start(&config).await?;
     tracing::info!("ready");
-    node.run().await
+    node.run().await;
+    Ok(())
 }
