@@ -113,7 +113,7 @@ impl Database {
         F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
     {
         Box::pin(async move {
-            let mut reruns = Reruns::default();
+            let (mut reruns, mut in_doubt) = (Reruns::default(), false);
             loop {
                 let mut transaction = self.begin();
                 let outcome = match operation::result(&mut transaction, operation).await {
@@ -126,8 +126,16 @@ impl Database {
                     Err(Error::CommitUnknown) => return Err(Error::CommitUnknown),
                     Err(error) => Err(error),
                 };
+                in_doubt |= matches!(outcome, Err(Error::CommitUnknown));
+                // Where no rerun could tell, an earlier run may still have been carried out.
                 match outcome {
-                    Err(Error::Conflict | Error::TooOld | Error::CommitUnknown) => reruns.pause().await?,
+                    Err(Error::Conflict | Error::TooOld | Error::CommitUnknown) => {
+                        let pause = reruns.pause().await;
+                        pause.map_err(|error| if in_doubt { Error::CommitUnknown } else { error })?;
+                    }
+                    Err(Error::Closed | Error::Unavailable(_)) if in_doubt => {
+                        return Err(Error::CommitUnknown);
+                    }
                     outcome => return outcome,
                 }
             }

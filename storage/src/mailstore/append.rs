@@ -72,9 +72,7 @@ impl MailStore {
         while !messages.is_empty() {
             let part = &*block;
             let batch = self
-                .inner
-                .db
-                .run(async |tx: &mut Transaction| {
+                .once(async |tx: &mut Transaction| {
                     let mut batch = part.batch(tx).await?;
                     for message in messages {
                         let flags = batch.store_flags(tx, &message.flags).await?;

@@ -146,7 +146,7 @@ impl MailStore {
             edit.finish(tx, domain);
             Ok(Block { account, mailbox, reservation, next: first_uid, counters, changes: Vec::new() })
         };
-        self.inner.db.run(reserve).await
+        self.once(reserve).await
     }
 
     /// Shows the block if it was filled, else clears it. Gives the mailbox's UIDVALIDITY.
@@ -174,14 +174,17 @@ impl MailStore {
                 return Err(given_up());
             }
             Room::read(tx, account, domain, limits).await?.take(block.counters.size_octets)?;
-            let filled = Reservation { count: block.next - block.first_uid(), ..block.reservation };
-            edit.publish(filled, block.counters, &block.changes);
+            if block.changes.is_empty() {
+                // Nothing was there any more: its UIDs are free again.
+                edit.reservation = None;
+                edit.touch();
+            } else {
+                let filled = Reservation { count: block.next - block.first_uid(), ..block.reservation };
+                edit.publish(filled, block.counters, &block.changes);
+            }
             tx.clear(block.work().key());
             let keywords = load::read_keywords(tx, account, mailbox).await?;
             let uid_validity = edit.counters.uid_validity;
-            if block.changes.is_empty() {
-                edit.touch();
-            }
             let mut pushes: Pushes = edit.finish(tx, domain).into_iter().collect();
             // Its batches may have added keywords, which no view has been told.
             pushes.iter_mut().for_each(|push| push.keywords = Some(Arc::new(keywords.clone())));
@@ -213,7 +216,7 @@ impl MailStore {
             self.set_reservation(tx, (account, mailbox), Some(reservation)).await?;
             Ok(Some(reservation))
         };
-        let Some(reservation) = self.inner.db.run(disown).await? else { return Ok(()) };
+        let Some(reservation) = self.once(disown).await? else { return Ok(()) };
         loop {
             let clear = async |tx: &mut Transaction| {
                 let ended = self.clear_hidden(tx, (account, mailbox), reservation).await?;
@@ -223,7 +226,7 @@ impl MailStore {
                 }
                 Ok(ended)
             };
-            if self.inner.db.run(clear).await? {
+            if self.once(clear).await? {
                 return Ok(());
             }
         }

@@ -153,6 +153,19 @@ impl MailStore {
         F: AsyncFn(&mut Transaction) -> Result<(T, Pushes)> + for<'t> Body<'t, (T, Pushes)>,
     {
         let doubt = Doubt { views: &self.inner.views, scope };
+        let outcome = self.once(body).await;
+        doubt.settle(&outcome);
+        let (value, pushes) = outcome?;
+        self.inner.views.push(pushes);
+        Ok(value)
+    }
+
+    /// Commits what no view shows, and what must not happen twice where the first result is unknown.
+    pub(super) async fn once<T, F>(&self, body: F) -> Result<T>
+    where
+        T: Send,
+        F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T>,
+    {
         // Of the last run: where a rerun finds that an earlier one was committed, that was the last to have run.
         let last = Mutex::new(None);
         let once = async |tx: &mut Transaction| {
@@ -160,12 +173,8 @@ impl MailStore {
             *last.lock() = Some(result);
             Ok(())
         };
-        let outcome = self.inner.db.run_once_kept(OperationId::random(), COMMIT_KEPT, once).await;
-        doubt.settle(&outcome);
-        outcome?;
-        let (value, pushes) = last.into_inner().expect("the first run found no result under a new id");
-        self.inner.views.push(pushes);
-        Ok(value)
+        self.inner.db.run_once_kept(OperationId::random(), COMMIT_KEPT, once).await?;
+        Ok(last.into_inner().expect("the first run found no result under a new id"))
     }
 }
 

@@ -171,7 +171,7 @@ impl MailStore {
                 let uids: Vec<_> = load.messages.iter().map(|(uid, _)| *uid).collect();
                 Ok((batch, uids, rest))
             };
-            let (batch, uids, rest) = self.inner.db.run(fill).await?;
+            let (batch, uids, rest) = self.once(fill).await?;
             block.accept(batch);
             source.extend(uids);
             pick = rest;

@@ -1,64 +1,41 @@
 //! Commits of which nobody is told how they ended: what was asked for happens, and happens once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use proptest::prelude::*;
 
-use async_trait::async_trait;
-
+use super::unsteady::Unsteady;
 use super::*;
-use crate::kv::engine::{Chunk, ChunkLimit, Commit};
-use crate::kv::{Committed, Engine, KeyRange, Version, Watch};
-use crate::{Error, Result};
+use crate::Error;
 
-/// An engine that says of two in three commits, once told to, that it does not know how they ended: one was carried
-/// out, the other was not.
-struct Doubtful {
-    engine: Arc<Memory>,
-    // Commits since; 0 as long as it says what it knows.
-    commits: AtomicU32,
+/// Once told so, an engine does not tell how two in three commits ended.
+const DOUBTFUL: u32 = 67;
+
+fn in_doubt(seed: u64, test: impl AsyncFn(House, &Unsteady)) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let engine = Unsteady::new(seed);
+        let house = House::over(Database::new(engine.clone()), config()).await;
+        test(house, &engine).await;
+    });
 }
 
-#[async_trait]
-impl Engine for Doubtful {
-    async fn read_version(&self) -> Result<Version> {
-        self.engine.read_version().await
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5))]
+
+    #[test]
+    fn flags_change_and_messages_go_once(seed in any::<u64>()) {
+        in_doubt(seed, flags_and_expunges);
     }
 
-    async fn get(&self, at: Version, key: &[u8]) -> Result<Option<Bytes>> {
-        self.engine.get(at, key).await
-    }
-
-    async fn range(&self, at: Version, range: KeyRange, limit: ChunkLimit) -> Result<Chunk> {
-        self.engine.range(at, range, limit).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<Committed> {
-        if self.commits.load(Ordering::Relaxed) == 0 {
-            return self.engine.commit(commit).await;
-        }
-        match self.commits.fetch_add(1, Ordering::Relaxed) % 3 {
-            0 => self.engine.commit(commit).await,
-            1 => Err(Error::CommitUnknown),
-            _ => self.engine.commit(commit).await.and(Err(Error::CommitUnknown)),
-        }
-    }
-
-    fn watch(&self, key: Bytes, at: Version) -> Watch {
-        self.engine.watch(key, at)
-    }
-
-    async fn close(&self) {
-        self.engine.close().await;
+    #[test]
+    fn what_goes_through_a_hidden_block_is_there_once_or_not_at_all(seed in any::<u64>()) {
+        in_doubt(seed, hidden_blocks);
     }
 }
 
-#[tokio::test]
-async fn flags_change_and_messages_go_once() {
-    let engine = Arc::new(Doubtful { engine: Memory::new(), commits: AtomicU32::new(0) });
-    let house = House::over(Database::new(engine.clone()), config()).await;
+async fn flags_and_expunges(house: House, engine: &Unsteady) {
     house.append(house.inbox, 12, &Flags::default()).await;
     let some = uids(&[2, 3, 5, 7, 11]);
-    engine.commits.store(1, Ordering::Relaxed);
+    engine.doubt(DOUBTFUL, 50);
     for round in 1..=6u32 {
         let before = house.store.status(ACCOUNT, house.inbox).await.expect("exists").highest_modseq;
         let keyword = Flags { keywords: [format!("round{round}").parse().expect("valid")].into(), ..seen() };
@@ -77,4 +54,34 @@ async fn flags_change_and_messages_go_once() {
         assert_eq!(house.store.expunge(ACCOUNT, house.inbox, None).await.expect("expunges"), marked);
     }
     house.check().await;
+}
+
+async fn hidden_blocks(house: House, engine: &Unsteady) {
+    const COUNT: usize = 90;
+    let summary = Bytes::from(vec![b's'; 60_000]);
+    let message = NewMessage { summary, ..house.message("one of many", seen()).await };
+    let (size, messages) = (message.size_octets(), vec![message; COUNT]);
+    engine.doubt(DOUBTFUL, 50);
+    let limits = |most: usize| Limits { account_octets: Some(most as u64 * size), domain_octets: None };
+    let filed = house.store.append(ACCOUNT, house.inbox, messages, limits(COUNT)).await.expect("files");
+    assert_eq!(filed.uids.len(), COUNT);
+    let between = (house.inbox, house.archive);
+    let copy = async |most| house.store.copy(ACCOUNT, between, &UidSet::all(), limits(most)).await;
+    // What was refused leaves nothing behind, so that the next one can begin.
+    assert!(matches!(copy(2 * COUNT - 1).await, Err(Error::OverQuota(_))));
+    assert_eq!(copy(2 * COUNT).await.expect("copies").target.len(), COUNT);
+    house.check().await;
+    for space in [b'M', b'E', b'R'] {
+        assert_eq!(house.keys_in(space).await, 2 * COUNT, "{}", char::from(space));
+    }
+}
+
+#[tokio::test]
+async fn what_stays_in_doubt_is_said_to_be() {
+    let engine = Unsteady::new(1);
+    let house = House::over(Database::new(engine.clone()), config()).await;
+    let message = house.message("perhaps", seen()).await;
+    engine.doubt(100, 100);
+    let filed = house.store.append(ACCOUNT, house.inbox, vec![message], Limits::default()).await;
+    assert!(matches!(filed, Err(Error::CommitUnknown)), "{filed:?}");
 }

@@ -5,7 +5,9 @@ mod concurrency;
 mod doubt;
 mod mailboxes;
 mod model;
+mod model_run;
 mod outlines;
+mod unsteady;
 mod views;
 mod work;
 

@@ -7,12 +7,14 @@ use crate::mailstore::keys;
 use crate::types::ModSeq;
 
 impl House {
-    async fn keys_in(&self, space: u8) -> usize {
+    /// How many keys the subspace holds.
+    pub(super) async fn keys_in(&self, space: u8) -> usize {
         let mut tx = self.db.begin();
         tx.range(KeyRange::prefix(&[space]), RangeOptions::default()).collect().await.expect("reads").len()
     }
 
-    fn in_two_days() -> Timestamp {
+    /// When what was thrown away today is let go.
+    pub(super) fn in_two_days() -> Timestamp {
         Timestamp::now().plus(Duration::from_secs(2 * 86_400))
     }
 }
@@ -143,5 +145,18 @@ async fn an_abandoned_block_is_cleared() {
     assert!(matches!(late, Err(Error::Overloaded(_))));
     assert_eq!(house.keys_in(b'Z').await, 0);
     house.store.reserve_block(ACCOUNT, house.inbox, 10).await.expect("is free again");
+    house.check().await;
+}
+
+#[tokio::test]
+async fn a_block_into_which_nothing_came_leaves_no_trace() {
+    let house = House::new().await;
+    let view = house.store.open(ACCOUNT, house.inbox).await.expect("opens");
+    let before = view.snapshot();
+    let block = house.store.reserve_block(ACCOUNT, house.inbox, 10).await.expect("reserves");
+    house.store.end_block(block, Ok(()), Limits::default()).await.expect("ends");
+    let after = house.store.status(ACCOUNT, house.inbox).await.expect("exists");
+    assert_eq!((after.uid_next, after.highest_modseq), (before.uid_next, before.highest_modseq));
+    assert_eq!(house.keys_in(b'Z').await, 0);
     house.check().await;
 }
