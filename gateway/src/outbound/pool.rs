@@ -15,14 +15,31 @@ use super::session::Session;
 use crate::limits;
 
 pub(super) struct Pool {
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Idle>,
     down: Mutex<HashMap<SocketAddr, Down>>,
     no_tls: moka::sync::Cache<SocketAddr, ()>,
     destinations: Mutex<HashMap<String, Arc<Gate>>>,
-    per_destination: usize,
-    /// Most deliveries that wait for one destination.
-    waiting: usize,
+    bounds: Bounds,
     total: Arc<Semaphore>,
+}
+
+/// How much there may be of each.
+pub(super) struct Bounds {
+    /// Deliveries that run.
+    pub(super) connections: usize,
+    /// Of them to one destination, and how many more may wait for it.
+    pub(super) per_destination: usize,
+    pub(super) waiting: usize,
+    /// Time that a connection is kept for the next delivery.
+    pub(super) idle: Duration,
+}
+
+/// Connections that wait for the next delivery.
+#[derive(Default)]
+struct Idle {
+    sessions: Vec<Session>,
+    /// Nothing is kept any more.
+    is_closed: bool,
 }
 
 /// One destination's deliveries: those that run, and how many wait.
@@ -43,7 +60,8 @@ pub(super) struct Slot {
 }
 
 impl Pool {
-    pub(super) fn new(connections: usize, per_destination: usize, waiting: usize) -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        let total = Arc::new(Semaphore::new(bounds.connections.max(1)));
         Self {
             idle: Mutex::default(),
             down: Mutex::default(),
@@ -52,10 +70,14 @@ impl Pool {
                 .time_to_live(limits::NO_TLS_REMEMBERED)
                 .build(),
             destinations: Mutex::default(),
-            per_destination: per_destination.max(1),
-            waiting,
-            total: Arc::new(Semaphore::new(connections.max(1))),
+            bounds: Bounds { per_destination: bounds.per_destination.max(1), ..bounds },
+            total,
         }
+    }
+
+    /// How long a connection is kept for the next delivery.
+    pub(super) fn idle_time(&self) -> Duration {
+        self.bounds.idle
     }
 
     /// Waits for the right to deliver to `destination`; `None` where too many wait for it already. Deliveries
@@ -81,12 +103,13 @@ impl Pool {
         if destinations.len() >= limits::HOSTS_REMEMBERED {
             // Those that nobody waits for or uses are no different from new ones.
             let rests = |gate: &Arc<Gate>| {
-                Arc::strong_count(gate) == 1 && gate.running.available_permits() == self.per_destination
+                Arc::strong_count(gate) == 1
+                    && gate.running.available_permits() == self.bounds.per_destination
             };
             destinations.retain(|_, gate| !rests(gate));
         }
-        let running = Arc::new(Semaphore::new(self.per_destination));
-        let gate = Arc::new(Gate { running, waiting: Semaphore::new(self.waiting) });
+        let running = Arc::new(Semaphore::new(self.bounds.per_destination));
+        let gate = Arc::new(Gate { running, waiting: Semaphore::new(self.bounds.waiting) });
         destinations.insert(name.to_owned(), gate.clone());
         gate
     }
@@ -94,26 +117,35 @@ impl Pool {
     /// A connection to that address that is open already, the latest used first.
     pub(super) fn take(&self, address: SocketAddr) -> Option<Session> {
         let now = Instant::now();
-        let mut idle = self.idle.lock();
-        let fresh = |session: &Session| now.duration_since(session.idle_since) < limits::OUTBOUND_IDLE;
-        let position = idle.iter().rposition(|session| session.address == address && fresh(session))?;
-        Some(idle.remove(position))
+        let sessions = &mut self.idle.lock().sessions;
+        let fresh = |session: &Session| now.duration_since(session.idle_since) < self.bounds.idle;
+        let position = sessions.iter().rposition(|session| session.address == address && fresh(session))?;
+        Some(sessions.remove(position))
     }
 
     /// Keeps a connection for the next delivery; gives back the one that has to go for it.
     pub(super) fn keep(&self, mut session: Session) -> Option<Session> {
         session.idle_since = Instant::now();
         let mut idle = self.idle.lock();
-        idle.push(session);
-        (idle.len() > limits::OUTBOUND_IDLE_CONNECTIONS).then(|| idle.remove(0))
+        if idle.is_closed {
+            return Some(session);
+        }
+        idle.sessions.push(session);
+        (idle.sessions.len() > limits::OUTBOUND_IDLE_CONNECTIONS).then(|| idle.sessions.remove(0))
     }
 
-    /// Takes out the connections that have been idle for too long, or all.
-    pub(super) fn expired(&self, all: bool) -> Vec<Session> {
+    /// Takes out the connections that have been idle for too long.
+    pub(super) fn expired(&self) -> Vec<Session> {
         let now = Instant::now();
-        let old =
-            |session: &mut Session| all || now.duration_since(session.idle_since) >= limits::OUTBOUND_IDLE;
-        self.idle.lock().extract_if(.., old).collect()
+        let is_old = |session: &mut Session| now.duration_since(session.idle_since) >= self.bounds.idle;
+        self.idle.lock().sessions.extract_if(.., is_old).collect()
+    }
+
+    /// Takes out all connections; from now on none is kept.
+    pub(super) fn close(&self) -> Vec<Session> {
+        let mut idle = self.idle.lock();
+        idle.is_closed = true;
+        std::mem::take(&mut idle.sessions)
     }
 
     /// Whether the address failed a moment ago.
@@ -161,9 +193,13 @@ fn pause_after(failures: u32) -> Duration {
 mod tests {
     use super::*;
 
+    fn pool(connections: usize) -> Pool {
+        Pool::new(Bounds { connections, per_destination: 1, waiting: 1, idle: limits::OUTBOUND_IDLE })
+    }
+
     #[tokio::test]
     async fn hosts_that_fail_are_left_alone_for_longer_each_time() {
-        let pool = Pool::new(1, 1, 1);
+        let pool = pool(1);
         let address: SocketAddr = "192.0.2.1:25".parse().expect("an address");
         let start = Instant::now();
         assert!(!pool.is_down(address, start));
@@ -182,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_destination_does_not_hold_up_another() {
-        let pool = Pool::new(2, 1, 1);
+        let pool = pool(2);
         let held = pool.slot("a").await;
         let mut waiting = Box::pin(pool.slot("a"));
         assert!(futures::poll!(&mut waiting).is_pending());

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::dns::test_zone::TestZone;
 use crate::dns::{DnsConfig, Resolver};
-use crate::net::Tls;
+use crate::net::{Drain, Tls};
 use crate::smtp::client::{RecipientRequest, Request};
 use crate::smtp::codec::MailDomain;
 
@@ -126,10 +127,16 @@ async fn free_port() -> u16 {
 
 async fn outbound(port: u16, records: &[&str]) -> (Outbound, TestZone) {
     let zone = TestZone::start(records).await;
+    (Outbound::new(resolver(&zone), config(port)).expect("cryptography"), zone)
+}
+
+fn resolver(zone: &TestZone) -> Resolver {
     let dns = DnsConfig { servers: vec![zone.address], loopback: true, ..DnsConfig::default() };
-    let resolver = Resolver::new(&dns).expect("a resolver");
-    let config = OutboundConfig { host: "us.test".into(), port, ..OutboundConfig::default() };
-    (Outbound::new(resolver, config).expect("cryptography"), zone)
+    Resolver::new(&dns).expect("a resolver")
+}
+
+fn config(port: u16) -> OutboundConfig {
+    OutboundConfig { host: "us.test".into(), port, ..OutboundConfig::default() }
 }
 
 fn job(outbound: &Outbound, recipients: &[&str]) -> Job {
@@ -257,6 +264,35 @@ async fn a_stale_connection_costs_nothing() {
 }
 
 #[tokio::test]
+async fn a_kept_connection_is_closed_after_its_time_and_when_the_server_ends() {
+    const IDLE: Duration = Duration::from_millis(300);
+    let port = free_port().await;
+    let zone = TestZone::start(&["x A 127.0.1.2"]).await;
+    let outbound = Outbound::keeping(resolver(&zone), config(port), IDLE).expect("cryptography");
+    let seen = server(at(2, port), Answers::default()).await;
+    let goodbyes = async |number: usize| {
+        let said = async {
+            while count(&seen, "QUIT") < number {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), said).await.expect("in time");
+    };
+    let drain = Drain::new();
+    drain.spawn(outbound.clone().sweep(drain.clone()));
+    let begin = tokio::time::Instant::now();
+    assert_eq!(run(&outbound, &["b@x.test"]).await, ["x.test"]);
+    goodbyes(1).await;
+    assert!(begin.elapsed() >= IDLE);
+    assert_eq!(run(&outbound, &["b@x.test"]).await, ["x.test"]);
+    assert!(drain.run(Duration::from_secs(60)).await);
+    // What is delivered while the server ends keeps nothing open.
+    assert_eq!(run(&outbound, &["b@x.test"]).await, ["x.test"]);
+    goodbyes(3).await;
+    assert_eq!(count(&seen, "(connection)"), 3);
+}
+
+#[tokio::test]
 async fn tls_is_used_where_it_works() {
     let key = rcgen::generate_simple_self_signed(vec!["other.example".into()]).expect("a certificate");
     let tls =
@@ -286,10 +322,9 @@ async fn a_smarthost_takes_everything() {
     let port = free_port().await;
     let seen = server(at(2, port), Answers::default()).await;
     let zone = TestZone::start(&[]).await;
-    let dns = DnsConfig { servers: vec![zone.address], loopback: true, ..DnsConfig::default() };
     let smarthost = Some(Smarthost { host: "127.0.1.2".into(), port });
     let config = OutboundConfig { smarthost, ..OutboundConfig::default() };
-    let outbound = Outbound::new(Resolver::new(&dns).expect("a resolver"), config).expect("cryptography");
+    let outbound = Outbound::new(resolver(&zone), config).expect("cryptography");
     assert_eq!(run(&outbound, &["b@nowhere.example"]).await, ["127.0.1.2"]);
     assert_eq!(count(&seen, "> ..body"), 1);
 }

@@ -3,20 +3,20 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::config::OutboundConfig;
 use super::content::Content;
-use super::pool::Pool;
+use super::pool::{Bounds, Pool};
 use super::route::{Destination, MailRoute, Router};
 use super::session::{Broken, Dial, Lost, Session};
 use super::wire;
 use crate::dns::{Resolver, RouteError};
 use crate::limits;
+use crate::net::Drain;
 use crate::smtp::client::{ClientError, RecipientOutcome, RecipientRequest, Request};
 use crate::smtp::codec::PeerReply;
 use crate::smtp::codec::parameter::BodyKind;
@@ -123,12 +123,27 @@ struct Inner {
 impl Outbound {
     /// With the resolver and the operator's wishes. Fails where this build's cryptography cannot do TLS.
     pub fn new(resolver: Resolver, config: OutboundConfig) -> Result<Self, rustls::Error> {
+        Self::keeping(resolver, config, limits::OUTBOUND_IDLE)
+    }
+
+    // Connections are kept for that long.
+    pub(super) fn keeping(
+        resolver: Resolver,
+        config: OutboundConfig,
+        idle: Duration,
+    ) -> Result<Self, rustls::Error> {
         let tls = if config.tls { Some(wire::opportunistic()?) } else { None };
         let waiting = match config.smarthost {
             Some(_) => tokio::sync::Semaphore::MAX_PERMITS,
             None => config.waiting_per_destination,
         };
-        let pool = Pool::new(config.connections, config.connections_per_destination, waiting);
+        let bounds = Bounds {
+            connections: config.connections,
+            per_destination: config.connections_per_destination,
+            waiting,
+            idle,
+        };
+        let pool = Pool::new(bounds);
         let router = Router::new(resolver, config.clone());
         Ok(Self { inner: Arc::new(Inner { config, router, pool, tls }) })
     }
@@ -143,23 +158,21 @@ impl Outbound {
         &self.inner.config
     }
 
-    /// Closes connections that have been idle for too long, until told to stop; then all of them.
-    pub fn spawn_sweeper(&self, tasks: &TaskTracker, stop: CancellationToken) {
-        let outbound = self.clone();
-        tasks.spawn(async move {
-            let mut ticks = tokio::time::interval(limits::OUTBOUND_IDLE / 2);
-            loop {
-                let ended = tokio::select! {
-                    () = stop.cancelled() => true,
-                    _ = ticks.tick() => false,
-                };
-                let goodbyes = outbound.inner.pool.expired(ended).into_iter().map(Session::quit);
-                futures::future::join_all(goodbyes).await;
-                if ended {
-                    return;
-                }
+    /// Closes connections that have been idle for too long, until the drain starts; then all, and none is kept any
+    /// more.
+    pub async fn sweep(self, drain: Drain) {
+        let mut ticks = tokio::time::interval(self.inner.pool.idle_time() / 2);
+        loop {
+            let is_last = tokio::select! {
+                () = drain.started() => true,
+                _ = ticks.tick() => false,
+            };
+            let old = if is_last { self.inner.pool.close() } else { self.inner.pool.expired() };
+            futures::future::join_all(old.into_iter().map(Session::quit)).await;
+            if is_last {
+                return;
             }
-        });
+        }
     }
 
     /// One run.

@@ -96,8 +96,10 @@ impl Worker {
         Self { inner: Arc::new(Inner { parts, schedule: config.schedule(), entries }) }
     }
 
-    /// Works until the drain starts. Each entry in hand is a task of the drain, so that it may end in order.
+    /// Works until the drain starts. Each entry in hand is a task of the drain, so that it may end in order; so is
+    /// the one that closes connections which nothing was sent over for a while.
     pub async fn run(&self, drain: Drain) {
+        drain.spawn(self.inner.parts.outbound.clone().sweep(drain.clone()));
         let permits = Arc::new(Semaphore::new(self.inner.entries));
         while !drain.is_started() {
             tokio::select! {
