@@ -45,6 +45,15 @@ impl Demo {
     }
 }
 
+impl Demo {
+    /// It says so, and ends well.
+    fn ends(&mut self) {
+        self.expect("Stopped");
+        let status = host::wait_for("the demo's end", || self.child.try_wait().expect("a child"));
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
 impl Drop for Demo {
     fn drop(&mut self) {
         // It has ended, unless the test failed.
@@ -78,10 +87,17 @@ fn the_story_k_and_the_end() {
 
     let pid = rustix::process::Pid::from_child(&demo.child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a child");
-    demo.expect("Stopped");
-    let status = host::wait_for("the demo's end", || demo.child.try_wait().expect("a child"));
-    assert_eq!(status.code(), Some(0));
+    demo.ends();
     assert!(!std::path::Path::new(&folder).exists(), "the temporary folder stays behind");
+}
+
+#[test]
+fn ctrl_c_over_a_pipe_is_the_end_too() {
+    let mut demo = Demo::start();
+    // As any key, it waits until the story is told; another one before it changes nothing.
+    demo.keys.write_all(b"x\x03").expect("a pipe");
+    demo.ends();
+    assert!(demo.shown.iter().any(|line| line.contains("Ready in")), "{:?}", demo.shown);
 }
 
 /// The command that sends, which goes over several lines.

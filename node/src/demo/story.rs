@@ -49,7 +49,10 @@ fn show_stage(stage: &Stage, screen: Screen) -> io::Result<()> {
     screen.line(format_args!("  server's log  {}", stage.log().display()))
 }
 
-/// All that there is to see. Returns only if something goes wrong.
+/// Ctrl-C as an octet: a terminal makes a signal of it, a pipe does not.
+const CTRL_C: u8 = 0x03;
+
+/// All that there is to see. Returns once the viewer has seen enough, or if something goes wrong.
 async fn tell(stage: &Stage, screen: Screen, server: &mut Server, begin: Instant) -> anyhow::Result<()> {
     create_accounts(stage, screen).await?;
     there_and_back(stage, screen).await?;
@@ -62,7 +65,11 @@ async fn tell(stage: &Stage, screen: Screen, server: &mut Server, begin: Instant
         loop {
             tokio::select! {
                 ended = server.ended() => anyhow::bail!("the server ended by itself: {}", ended?),
-                key = keys.next() => if matches!(key, b'k' | b'K') { break },
+                key = keys.next() => match key {
+                    b'k' | b'K' => break,
+                    CTRL_C => return Ok(()),
+                    _ => {}
+                },
             }
         }
         kill_and_restart(stage, screen, server).await?;
