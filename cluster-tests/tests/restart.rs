@@ -1,6 +1,6 @@
 //! The server ends well when asked to, and comes back when killed.
 
-use sterna_cluster_tests::sterna::Sterna;
+use sterna_cluster_tests::sterna::{Sterna, address};
 
 use crate::mail;
 
@@ -18,7 +18,12 @@ fn sigterm_ends_with_status_zero_and_kill_loses_nothing() {
     server.terminate();
     assert_eq!(server.wait().code(), Some(0));
     server.run();
-    assert_eq!(mail::messages(&server, "ann").len(), 20);
+    let messages = mail::messages(&server, "ann");
+    assert_eq!(messages.len(), 20);
+    let octets: usize = messages.iter().map(String::len).sum();
+    let shown = server.cli(&["account", "show", &address("ann"), "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    assert_eq!((&shown["messages"], &shown["used_octets"]), (&20.into(), &octets.into()));
 }
 
 #[test]

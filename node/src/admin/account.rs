@@ -10,11 +10,12 @@ use sterna_gateway::login::password::is_usable_hash;
 use sterna_storage::Result;
 use sterna_storage::directory::{Account, NewAccount};
 use sterna_storage::kv::Transaction;
+use sterna_storage::mailstore::Usage;
 use sterna_storage::types::{Address, DomainName, Secret};
 
 use super::reply::{Asked, At, Failure, Given, Reply};
 use super::server::{Admin, done};
-use super::view::{AccountChange, AccountView, NewAccountView, Page, PageQuery};
+use super::view::{AccountChange, AccountDetails, AccountView, NewAccountView, Page, PageQuery};
 use crate::limits;
 
 type Context = State<Arc<Admin>>;
@@ -56,8 +57,10 @@ async fn hash(admin: &Admin, password: Secret<String>) -> Reply<Secret<String>> 
     Ok(admin.authenticator.passwords().hash(password.expose()).await?)
 }
 
-pub(super) async fn show(admin: Context, address: At<Address>) -> Reply<Json<AccountView>> {
-    Ok(Json(AccountView::from(&existing(&admin, &address.0).await?)))
+pub(super) async fn show(admin: Context, address: At<Address>) -> Reply<Json<AccountDetails>> {
+    let account = existing(&admin, &address.0).await?;
+    let Usage { octets: used_octets, messages } = admin.mail.usage(account.id).await?;
+    Ok(Json(AccountDetails { account: AccountView::from(&account), used_octets, messages }))
 }
 
 async fn existing(admin: &Admin, address: &Address) -> Reply<Arc<Account>> {

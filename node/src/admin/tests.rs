@@ -14,9 +14,9 @@ use sterna_gateway::net::{Drain, Listener, Mode, Permits};
 use sterna_storage::bodies::{Bodies, BodiesConfig};
 use sterna_storage::directory::Directory;
 use sterna_storage::kv::{Database, Memory};
-use sterna_storage::mailstore::{MailStore, MailStoreConfig};
+use sterna_storage::mailstore::{MailStore, MailStoreConfig, MailboxName, NewMessage};
 use sterna_storage::queue::{Queue, QueueConfig};
-use sterna_storage::types::Secret;
+use sterna_storage::types::{AccountId, Flags, Secret, Timestamp};
 
 use super::{Admin, handler};
 use crate::health::Health;
@@ -213,6 +213,36 @@ async fn accounts_live_and_log_in() {
     server.ok(Method::DELETE, "/accounts/ann@example.org", Value::Null).await;
     server.fails(Method::GET, "/accounts/ann@example.org", Value::Null, (404, "not_found")).await;
     server.fails(Method::GET, "/accounts/ann", Value::Null, (400, "invalid")).await;
+}
+
+#[tokio::test]
+async fn an_account_tells_what_it_holds() {
+    let server = Server::start().await;
+    server.ok(Method::POST, "/domains", json!({ "name": "example.org" })).await;
+    let new = json!({ "address": "ann@example.org", "quota_octets": 1000 });
+    let id = server.ok(Method::POST, "/accounts", new).await["id"].as_u64().expect("a number");
+    let held = async || {
+        let shown = server.ok(Method::GET, "/accounts/ann@example.org", Value::Null).await;
+        assert_eq!((&shown["address"], &shown["quota_octets"]), (&json!("ann@example.org"), &json!(1000)));
+        (shown["used_octets"].as_u64(), shown["messages"].as_u64())
+    };
+    assert_eq!(held().await, (Some(0), Some(0)));
+    let Admin { directory, mail, bodies, .. } = &*server.admin;
+    let account = directory.account(AccountId(id)).await.expect("reads").expect("exists");
+    let prefix = Bytes::from_static(b"Delivered-To: ann@example.org\r\n");
+    let body = bodies.write(account.domain, b"Subject: x\r\n\r\n".as_slice()).await.expect("stages");
+    let message = NewMessage {
+        body: body.into(),
+        prefix,
+        summary: Bytes::new(),
+        flags: Flags::default(),
+        internal_date: Timestamp::now(),
+    };
+    let (inbox, size) = (mail.mailbox(account.id, &MailboxName::inbox()).await.expect("exists").id, 31 + 14);
+    let messages = vec![message; 3];
+    let limits = sterna_storage::mailstore::Limits::default();
+    mail.append(account.id, inbox, messages, limits).await.expect("files");
+    assert_eq!(held().await, (Some(3 * size), Some(3)));
 }
 
 #[tokio::test]

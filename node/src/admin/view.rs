@@ -194,6 +194,18 @@ impl From<&Arc<Account>> for AccountView {
     }
 }
 
+/// An account, and what it holds now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccountDetails {
+    /// The account.
+    #[serde(flatten)]
+    pub account: AccountView,
+    /// Octets of all its messages, as its quota counts them.
+    pub used_octets: u64,
+    /// Its messages.
+    pub messages: u64,
+}
+
 /// An account to be made.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -195,7 +195,7 @@ pub enum AccountCommand {
         /// The domain
         domain: Option<DomainName>,
     },
-    /// Show an account
+    /// Show an account, and how much it holds
     Show {
         /// Its address
         address: Address,
