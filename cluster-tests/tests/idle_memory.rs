@@ -18,9 +18,13 @@ const PLAIN_OCTETS: usize = 8 << 10;
 const TLS_OCTETS: usize = 18 << 10;
 
 fn server() -> Sterna {
+    // What is freed goes back at once, so that what is resident is what is in use.
+    server_with(vec![("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")])
+}
+
+fn server_with(environment: Vec<(&'static str, &'static str)>) -> Sterna {
     let options = Options {
-        // What is freed goes back at once, so that what is resident is what is in use.
-        environment: vec![("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")],
+        environment,
         settings: "[login]\ntrusted_networks = [\"127.0.0.0/8\"]\n".to_owned(),
         ..Options::default()
     };
@@ -81,4 +85,17 @@ fn smtp_and_pop3_clients_that_wait() {
         wire.expect("+OK");
         wire
     });
+}
+
+/// Without a thread for it, the allocator would keep what it has until somebody asks it for more.
+#[test]
+fn the_memory_of_a_rush_is_given_back_by_an_idle_server() {
+    let server = server_with(Vec::new());
+    let idle = || idle(log_in(Wire::connect_tls(server.port(Service::Imaps), server.authority())));
+    drop(idle());
+    let before = memory(&server);
+    let clients: Vec<Wire> = (0..IMAP_CLIENTS).map(|_| idle()).collect();
+    let grown = memory(&server).saturating_sub(before);
+    drop(clients);
+    wait_for("the memory to come back", || (memory(&server) <= before + grown / 2).then_some(()));
 }
