@@ -97,6 +97,7 @@ impl House {
                 message_octets: 10 << 20,
                 recipients: 100,
                 starttls: true,
+                trusted_networks: Vec::new(),
                 command_wait: sterna_gateway::limits::COMMAND_WAIT,
                 reply_wait: sterna_gateway::limits::COMMAND_WAIT,
             }),

@@ -2,6 +2,7 @@
 
 use sterna_gateway::deliver::Envelope;
 use sterna_gateway::deliver::envelope::{State, Target};
+use sterna_storage::directory::Account;
 use sterna_storage::kv::record::Record;
 
 use crate::house::House;
@@ -126,6 +127,34 @@ async fn submission_is_for_ones_own_addresses() {
     client.ask("QUIT", "221").await;
     house.settle().await;
     assert_eq!(house.inbox("bob@a.example").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_account_submits_nothing_more() {
+    let house = House::new().await;
+    let ann = house.account("ann@a.example").await.id;
+    let change = async |apply: fn(&mut Account)| {
+        let apply = |account: &mut Account| {
+            apply(account);
+            Ok(())
+        };
+        house.directory.update_account(ann, apply).await.expect("changed");
+    };
+    let revocations: [fn(&mut Account); 2] = [|ann| ann.enabled = false, |ann| ann.password_hash = None];
+    for revoke in revocations {
+        change(|ann| ann.enabled = true).await;
+        let mut client = house.connect(house.submissions).await;
+        client.hello("EHLO").await;
+        client.log_in("ann@a.example").await;
+        change(|ann| ann.name.push_str(" what concerns no login ends nothing")).await;
+        let reply = client.mail("ann@a.example", &["bob@a.example"], MESSAGE).await;
+        assert!(reply.starts_with("250 2.0.0"), "{reply}");
+        change(revoke).await;
+        client.ask("MAIL FROM:<ann@a.example>", "421 4.7.0").await;
+        assert_eq!(client.reply().await, "", "the connection is closed");
+    }
+    house.settle().await;
+    assert_eq!(house.inbox("bob@a.example").await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

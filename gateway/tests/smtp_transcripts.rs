@@ -3,7 +3,7 @@
 //! `C:` is a line of the client, `c:` octets of the client with `\r`, `\n`, `\0`, `\\` and `\xNN` written out and no
 //! line end added, `S:` a line of the server. `S: 250*` stands for a whole reply of that code. `M:` is a line of
 //! the message that the policy was handed last, `M=` the envelope and protocol it came with. `!` sets up the session:
-//! `! role mx|submission|lmtp`, `! tls`, `! memory octets`. `!closed` says that the session has ended.
+//! `! role mx|submission|lmtp`, `! tls`, `! trusted` (the client's network), `! memory octets`. `!closed` says that the session has ended.
 //! `#` starts a comment.
 //!
 //! The test's policy knows: recipients whose local part begins with `unknown`, `full` or `relay` are refused,
@@ -16,7 +16,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use sterna_gateway::smtp::Session;
 use sterna_gateway::smtp::codec::{EnhancedCode, ForwardPath, Reply};
-use sterna_gateway::smtp::session::{Candidate, Config, Incoming, Role, Step, Transaction};
+use sterna_gateway::smtp::session::{Candidate, Channel, Config, Incoming, Role, Step, Transaction};
 
 struct Player {
     session: Session<()>,
@@ -28,18 +28,19 @@ struct Player {
 }
 
 impl Player {
-    fn new(role: Role, tls: bool, memory_octets: usize) -> Self {
+    fn new(role: Role, channel: Channel, memory_octets: usize) -> Self {
         let config = Config {
             role,
             host_name: "foo.com".into(),
             message_octets: 1000,
             recipients: 3,
             starttls: true,
+            trusted_networks: Vec::new(),
             command_wait: sterna_gateway::limits::COMMAND_WAIT,
             reply_wait: sterna_gateway::limits::COMMAND_WAIT,
         };
         Self {
-            session: Session::open(Arc::new(config), tls, Instant::now()),
+            session: Session::open(Arc::new(config), channel, Instant::now()),
             input: BytesMut::new(),
             output: Vec::new(),
             message: None,
@@ -154,7 +155,7 @@ fn unescaped(text: &str) -> Vec<u8> {
 /// Plays a transcript, giving the session at most `piece` octets at once.
 fn play(path: &Path, piece: usize) {
     let text = std::fs::read_to_string(path).expect("a readable transcript");
-    let (mut role, mut tls, mut memory) = (Role::Mx, false, usize::MAX);
+    let (mut role, mut channel, mut memory) = (Role::Mx, Channel::Plain, usize::MAX);
     let mut player: Option<Player> = None;
     let mut pending = Vec::new();
     let mut message: Option<std::vec::IntoIter<String>> = None;
@@ -166,11 +167,12 @@ fn play(path: &Path, piece: usize) {
             "! role mx" => role = Role::Mx,
             "! role submission" => role = Role::Submission,
             "! role lmtp" => role = Role::Lmtp,
-            "! tls" => tls = true,
+            "! tls" => channel = Channel::Tls,
+            "! trusted" => channel = Channel::Trusted,
             _ if line.starts_with("! memory ") => memory = line[9..].parse().expect("a number"),
             _ => {
                 let player = player.get_or_insert_with(|| {
-                    let mut player = Player::new(role, tls, memory);
+                    let mut player = Player::new(role, channel, memory);
                     player.feed(b"");
                     player
                 });

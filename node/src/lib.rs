@@ -12,6 +12,5 @@ pub mod limits;
 pub mod pop3;
 mod roles;
 pub mod secret_file;
-mod standing;
 pub mod telemetry;
 mod upkeep;

@@ -181,6 +181,7 @@ fn service(config: &Config, runtime: &Runtime, role: Role) -> Service {
         message_octets: usize::try_from(config.smtp.message_octets).unwrap_or(usize::MAX),
         recipients: config.smtp.recipients,
         starttls: true,
+        trusted_networks: config.login.trusted_networks.clone(),
         command_wait: Duration::from_secs(config.limits.command_timeout_seconds).min(COMMAND_WAIT),
         reply_wait: Duration::from_secs(config.limits.write_timeout_seconds),
     };

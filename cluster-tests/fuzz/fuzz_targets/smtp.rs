@@ -15,7 +15,7 @@ use sterna_fuzz::{memory, replies};
 use sterna_gateway::limits;
 use sterna_gateway::smtp::client::{self, Client, ClientConfig, RecipientRequest, Request, TlsUse};
 use sterna_gateway::smtp::codec::{EnhancedCode, Reply};
-use sterna_gateway::smtp::session::{Config, Role, Session, Step};
+use sterna_gateway::smtp::session::{Channel, Config, Role, Session, Step};
 
 /// The session reads no clock; all that happens, happens now.
 static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -75,10 +75,16 @@ impl Dialogue {
             message_octets: message_octets(policy),
             recipients: 3,
             starttls: policy & 4 != 0,
+            trusted_networks: Vec::new(),
             command_wait: limits::COMMAND_WAIT,
             reply_wait: limits::COMMAND_WAIT,
         };
-        let session = Session::open(Arc::new(config), policy & 8 != 0, *NOW);
+        let channel = match (policy & 8 != 0, policy & 16 != 0) {
+            (true, _) => Channel::Tls,
+            (false, true) => Channel::Trusted,
+            (false, false) => Channel::Plain,
+        };
+        let session = Session::open(Arc::new(config), channel, *NOW);
         let (input, events) = (BytesMut::new(), Vec::new());
         Self { role, policy, session, input, received: 0, events, text: None, asked: 0 }
     }

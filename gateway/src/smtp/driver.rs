@@ -44,7 +44,8 @@ struct Dialogue<P: Policy> {
 /// Serves one connection to its end.
 pub async fn serve<P: Policy>(service: Service, connection: Connection, policy: P) {
     let peer = Peer { address: connection.peer, tls: connection.stream.tls_facts() };
-    let session = Session::open(Arc::clone(&service.config), connection.stream.is_tls(), Instant::now());
+    let channel = service.config.channel(connection.stream.is_tls(), connection.peer.ip());
+    let session = Session::open(Arc::clone(&service.config), channel, Instant::now());
     let (input, memory) = (BytesMut::new(), service.budget.empty());
     let mut dialogue = Dialogue { service, connection, policy, peer, session, input, memory };
     while let Flow::On = dialogue.step().await {}

@@ -11,8 +11,10 @@ use crate::deliver::Deliverer;
 use crate::deliver::admission::{Admission, Found, Recipients};
 use crate::deliver::intake::{Intake, taken};
 use crate::deliver::plan::Wanted;
+use crate::deliver::reply::TRY_AGAIN;
 use crate::limits::SUMMARY_ASIDE_OCTETS;
 use crate::login::sasl::Credentials;
+use crate::login::standing::{self, Standing};
 use crate::login::{Authenticator, LoginError};
 use crate::message::{dkim, submission};
 use crate::net::{Connection, Reservation};
@@ -25,6 +27,7 @@ const WRONG_LOGIN: Reply = Reply::new(535, E(5, 7, 8), "Wrong login or password"
 const DISABLED: Reply = Reply::new(535, E(5, 7, 13), "The account is disabled");
 const LOCKED: Reply = Reply::new(454, E(4, 7, 0), "Too many failed logins, try again later");
 const NO_LOGINS_NOW: Reply = Reply::new(454, E(4, 7, 0), "Logins are not possible now, try again later");
+const REVOKED: Reply = Reply::new(421, E(4, 7, 0), "The account has changed, log in again");
 const LOGIN_FIRST: Reply = Reply::new(530, E(5, 7, 0), "Authentication required");
 
 /// What the connections of this role share.
@@ -75,8 +78,14 @@ impl Policy for SubmissionPolicy {
     }
 
     async fn sender(&mut self, _: &Peer, transaction: &Transaction<Admission>) -> Result<(), Reply> {
-        let account = self.account.as_ref().ok_or(LOGIN_FIRST)?;
-        check_sender(self.shared.recipients.directory(), account, &transaction.sender).await
+        let directory = self.shared.recipients.directory();
+        let known = self.account.as_ref().ok_or(LOGIN_FIRST)?;
+        let account = match standing::of(directory, known).await {
+            Standing::Good(current) => self.account.insert(current),
+            Standing::Revoked => return Err(REVOKED),
+            Standing::Unknown => return Err(TRY_AGAIN),
+        };
+        check_sender(directory, account, &transaction.sender).await
     }
 
     async fn recipient(

@@ -1,11 +1,9 @@
 //! Settings of the IMAP role.
 
-use serde::Deserialize;
 use sterna_gateway::login::network::Network;
 
-/// The `[imap]` table of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// What the role is told; the configuration's bounds hold for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImapConfig {
     /// Networks from which logins in the clear are allowed: a webmail server beside this one, a
     /// balancer that ends TLS.
@@ -32,21 +30,5 @@ impl Default for ImapConfig {
             idle_notice_s: crate::limits::IMAP_IDLE_NOTICE.as_secs(),
             write_timeout_s: 300,
         }
-    }
-}
-
-impl ImapConfig {
-    /// What is wrong with it, if anything, in words for an administrator.
-    pub fn check(&self) -> Result<(), String> {
-        if self.idle_timeout_s < 1_800 {
-            return Err("idle_timeout_s must be at least 1800 (RFC 9051 section 5.4)".into());
-        }
-        if !(1..=u64::from(u32::MAX)).contains(&self.append_limit_octets) {
-            return Err("append_limit_octets must be between 1 and 4294967295".into());
-        }
-        if self.write_timeout_s == 0 {
-            return Err("write_timeout_s must not be 0".into());
-        }
-        Ok(())
     }
 }

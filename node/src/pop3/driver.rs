@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use futures::StreamExt as _;
 use sterna_gateway::login::network::Network;
 use sterna_gateway::login::sasl::Credentials;
+use sterna_gateway::login::standing::{self, Standing};
 use sterna_gateway::login::{Authenticator, LoginError};
 use sterna_gateway::net::{ByteBudget, Connection, Drain, Tls};
 use sterna_storage::Error;
@@ -24,7 +25,6 @@ use super::lock::{MaildropLock, MaildropLocks};
 use super::maildrop::Maildrop;
 use super::session::{Facts, LoginRefusal, Retrieval, Session, Step};
 use crate::limits::{POP3_BUDGET_PATIENCE, POP3_OUTPUT_OCTETS, POP3_RETRIEVAL_OCTETS};
-use crate::standing::{self, Standing};
 
 /// What the POP3 sessions of a node share.
 pub struct Runtime {

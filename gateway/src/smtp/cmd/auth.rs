@@ -1,11 +1,11 @@
-//! AUTH (RFC 4954 §4): only for submission, only under TLS.
+//! AUTH (RFC 4954 §4): only for submission, only under TLS or from a network that the operator trusts.
 //!
 //! ```text
 //! auth = "AUTH" SP sasl-mech [SP ( base64 / "=" )] *( CRLF [base64] ) [CRLF "*"] CRLF
 //! ```
 
 use super::super::codec::Reply;
-use super::super::session::{Role, Session, State, Step, replies};
+use super::super::session::{Channel, Role, Session, State, Step, replies};
 use crate::limits::CONNECTION_LOGIN_FAILURES;
 use crate::login::sasl::{self, Exchange, Mechanism, SaslError};
 
@@ -29,7 +29,7 @@ impl<A> Session<A> {
     fn auth_refusal(&self) -> Option<Reply> {
         match () {
             () if self.config.role != Role::Submission => Some(replies::NOT_IMPLEMENTED),
-            () if !self.tls => Some(replies::ENCRYPTION_FIRST),
+            () if self.channel == Channel::Plain => Some(replies::ENCRYPTION_FIRST),
             () if !self.hello.as_ref().is_some_and(|hello| hello.extended) => Some(replies::HELLO_FIRST),
             () if self.logged_in => Some(replies::ALREADY_LOGGED_IN),
             () if self.transaction.is_some() => Some(replies::NOT_AMID_MAIL),

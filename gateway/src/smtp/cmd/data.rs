@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::super::codec::{DataDecoder, Reply};
 use super::super::session::transfer::Transfer;
-use super::super::session::{Incoming, Role, Session, State, Step, replies};
+use super::super::session::{Channel, Incoming, Role, Session, State, Step, replies};
 
 impl<A> Session<A> {
     pub(super) fn data_command(&mut self, now: Instant) -> Option<Step<A>> {
@@ -102,16 +102,18 @@ impl<A> Session<A> {
 
     /// The protocol for the trace header (RFC 3848; RFC 6531 §4.3).
     fn protocol(&self, extended: bool, utf8: bool) -> &'static str {
-        match (self.config.role, utf8, self.tls, self.logged_in) {
+        match (self.config.role, utf8, self.channel == Channel::Tls, self.logged_in) {
             (Role::Lmtp, false, false, _) => "LMTP",
             (Role::Lmtp, false, true, _) => "LMTPS",
             (Role::Lmtp, true, false, _) => "UTF8LMTP",
             (Role::Lmtp, true, true, _) => "UTF8LMTPS",
             _ if !extended => "SMTP",
-            (_, false, false, _) => "ESMTP",
+            (_, false, false, false) => "ESMTP",
+            (_, false, false, true) => "ESMTPA",
             (_, false, true, false) => "ESMTPS",
             (_, false, true, true) => "ESMTPSA",
-            (_, true, false, _) => "UTF8SMTP",
+            (_, true, false, false) => "UTF8SMTP",
+            (_, true, false, true) => "UTF8SMTPA",
             (_, true, true, false) => "UTF8SMTPS",
             (_, true, true, true) => "UTF8SMTPSA",
         }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::super::codec::Reply;
-use super::super::session::{Hello, Role, Session, Step, replies};
+use super::super::session::{Channel, Hello, Role, Session, Step, replies};
 use crate::login::sasl::Mechanism;
 
 impl<A> Session<A> {
@@ -49,11 +49,11 @@ impl<A> Session<A> {
             "{}\nPIPELINING\nSIZE {}\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN\nENHANCEDSTATUSCODES",
             self.config.host_name, self.config.message_octets
         );
-        if self.config.starttls && !self.tls {
+        if self.config.starttls && self.channel != Channel::Tls {
             offers.push_str("\nSTARTTLS");
         }
-        // Not before TLS (RFC 4954 §4), not on port 25, and not twice.
-        if self.config.role == Role::Submission && self.tls && !self.logged_in {
+        // Not where others read along (RFC 4954 §4), not on port 25, and not twice.
+        if self.config.role == Role::Submission && self.channel != Channel::Plain && !self.logged_in {
             offers.push_str("\nAUTH");
             for mechanism in Mechanism::ALL {
                 offers.push(' ');

@@ -6,7 +6,7 @@
 
 use super::super::codec::parameter::MailParameters;
 use super::super::codec::{Reply, ReversePath};
-use super::super::session::{Role, Session, State, Step, Transaction, replies};
+use super::super::session::{Channel, Role, Session, State, Step, Transaction, replies};
 
 impl<A> Session<A> {
     pub(super) fn mail(
@@ -31,7 +31,9 @@ impl<A> Session<A> {
         let Some(hello) = &self.hello else { return Some(replies::HELLO_FIRST) };
         match () {
             // RFC 6409 §4.3, RFC 8314 §3.3.
-            () if self.config.role == Role::Submission && !self.tls => Some(replies::TLS_FIRST),
+            () if self.config.role == Role::Submission && self.channel == Channel::Plain => {
+                Some(replies::TLS_FIRST)
+            }
             () if self.config.role == Role::Submission && !self.logged_in => Some(replies::LOGIN_FIRST),
             () if self.transaction.is_some() => Some(replies::NESTED_MAIL),
             () if !hello.extended && *parameters != MailParameters::default() => Some(replies::NO_EXTENSIONS),
@@ -48,6 +50,8 @@ impl<A> Session<A> {
                 self.transaction = Some(transaction);
                 self.reply(&replies::SENDER_OK);
             }
+            // The role ends the session (RFC 5321 §3.8).
+            Err(reply) if reply.code() == 421 => self.close_with(&reply),
             Err(reply) => {
                 self.premature(&reply);
             }

@@ -6,11 +6,11 @@
 
 use std::time::Instant;
 
-use super::super::session::{Session, State, Step, replies};
+use super::super::session::{Channel, Session, State, Step, replies};
 
 impl<A> Session<A> {
     pub(super) fn starttls(&mut self) -> Option<Step<A>> {
-        if self.tls {
+        if self.channel == Channel::Tls {
             return self.fail(&replies::ALREADY_TLS);
         }
         if !self.config.starttls {
@@ -24,7 +24,8 @@ impl<A> Session<A> {
     /// The handshake succeeded. Nothing that was said before it counts (RFC 3207 §4.2); that nothing
     /// read before it is left is the connection's promise.
     pub fn tls_started(&mut self, now: Instant) {
-        self.tls = true;
+        self.channel = Channel::Tls;
+        self.logged_in = false;
         self.hello = None;
         self.reset();
         self.state = State::Commands;

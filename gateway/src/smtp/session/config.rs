@@ -1,6 +1,9 @@
 //! What a session is told about the server it belongs to.
 
+use std::net::IpAddr;
+
 use super::super::codec::LineEndings;
+use crate::login::network::Network;
 
 /// What the port is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +14,17 @@ pub enum Role {
     Submission,
     /// LMTP (RFC 2033): mail from a server beside us, answered per recipient.
     Lmtp,
+}
+
+/// What keeps others from reading along on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Nothing.
+    Plain,
+    /// The operator trusts the client's network, without TLS.
+    Trusted,
+    /// TLS.
+    Tls,
 }
 
 /// Shared by all sessions of a listener.
@@ -26,6 +40,8 @@ pub struct Config {
     pub recipients: usize,
     /// Whether STARTTLS can be offered.
     pub starttls: bool,
+    /// Networks whose clients may log in without TLS.
+    pub trusted_networks: Vec<Network>,
     /// How long a client may take over one command; RFC 5321 §4.5.3.2.7 asks for five minutes,
     /// [`COMMAND_WAIT`](crate::limits::COMMAND_WAIT).
     pub command_wait: std::time::Duration,
@@ -34,6 +50,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// What a connection from there is.
+    pub fn channel(&self, tls: bool, peer: IpAddr) -> Channel {
+        match tls {
+            true => Channel::Tls,
+            false if self.trusted_networks.iter().any(|network| network.contains(peer)) => Channel::Trusted,
+            false => Channel::Plain,
+        }
+    }
+
     /// How line ends of message text are treated: ours are repaired, others' must be right.
     pub(in crate::smtp) fn line_endings(&self) -> LineEndings {
         match self.role {

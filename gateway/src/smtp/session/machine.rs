@@ -10,7 +10,7 @@ use super::super::codec::{Command, Reply};
 use super::line::{self, Line, LineReader};
 use super::replies;
 use super::transfer::{Taken, Transfer};
-use super::{Candidate, Config, Hello, Incoming, Role, Transaction};
+use super::{Candidate, Channel, Config, Hello, Incoming, Role, Transaction};
 use crate::limits::{
     CLIENT_ERRORS, COMMAND_LINE_OCTETS, IDLE_COMMANDS, LOGIN_LINE_OCTETS, REFUSED_RECIPIENTS,
     SURPLUS_RECIPIENTS,
@@ -74,7 +74,7 @@ pub(in crate::smtp) struct Counts {
 pub struct Session<A> {
     pub(in crate::smtp) config: Arc<Config>,
     pub(in crate::smtp) state: State,
-    pub(in crate::smtp) tls: bool,
+    pub(in crate::smtp) channel: Channel,
     pub(in crate::smtp) logged_in: bool,
     pub(in crate::smtp) hello: Option<Hello>,
     pub(in crate::smtp) transaction: Option<Box<Transaction<A>>>,
@@ -89,14 +89,14 @@ pub struct Session<A> {
 
 impl<A> Session<A> {
     /// Begins with the greeting (RFC 5321 §3.1).
-    pub fn open(config: Arc<Config>, tls: bool, now: Instant) -> Self {
+    pub fn open(config: Arc<Config>, channel: Channel, now: Instant) -> Self {
         let protocol = if config.role == Role::Lmtp { "LMTP" } else { "ESMTP" };
         let greeting = Reply::bare(220, format!("{} {protocol} ready", config.host_name));
         let deadline = now + config.command_wait;
         let mut session = Self {
             config,
             state: State::Commands,
-            tls,
+            channel,
             logged_in: false,
             hello: None,
             transaction: None,

@@ -14,7 +14,7 @@ mod tests;
 mod transaction;
 pub(super) mod transfer;
 
-pub use config::{Config, Role};
+pub use config::{Channel, Config, Role};
 pub(super) use machine::State;
 pub use machine::{Session, Step};
 pub use transaction::{Candidate, Hello, Incoming, Recipient, Transaction};

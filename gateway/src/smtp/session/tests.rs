@@ -20,10 +20,11 @@ fn session(role: Role, tls: bool, now: Instant) -> Session<()> {
         message_octets: MESSAGE_OCTETS,
         recipients: 2,
         starttls: false,
+        trusted_networks: Vec::new(),
         command_wait: COMMAND_WAIT,
         reply_wait: COMMAND_WAIT,
     };
-    Session::open(Arc::new(config), tls, now)
+    Session::open(Arc::new(config), if tls { Channel::Tls } else { Channel::Plain }, now)
 }
 
 /// Feeds one piece; every question is answered with yes. Messages are written to the output as well.
@@ -211,4 +212,17 @@ fn guessing_recipients_ends_the_session() {
         }
     }
     assert_eq!(refused, crate::limits::REFUSED_RECIPIENTS);
+}
+
+#[test]
+fn a_channel_is_as_good_as_its_tls_or_its_network() {
+    let config = Config {
+        trusted_networks: vec!["192.0.2.0/24".parse().expect("a network")],
+        ..Config::clone(&session(Role::Submission, false, Instant::now()).config)
+    };
+    let channel = |tls, peer: &str| config.channel(tls, peer.parse().expect("an address"));
+    assert_eq!(channel(false, "192.0.2.7"), Channel::Trusted);
+    assert_eq!(channel(false, "::ffff:192.0.2.7"), Channel::Trusted);
+    assert_eq!(channel(true, "192.0.2.7"), Channel::Tls);
+    assert_eq!(channel(false, "198.51.100.7"), Channel::Plain);
 }

@@ -1,7 +1,7 @@
 //! An account that is revoked ends its sessions.
 
 use super::connection::{End, Link, bye};
-use crate::standing::{self, Standing};
+use sterna_gateway::login::standing::{self, Standing};
 
 impl Link {
     /// Looks at the account again if the directory has changed since it was last looked at.

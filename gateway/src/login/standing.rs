@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sterna_storage::directory::{Account, Directory};
 
 /// How an account stands beside what a session knows of it.
-pub(crate) enum Standing {
+pub enum Standing {
     /// Its sessions may go on, with what is newer.
     Good(Arc<Account>),
     /// Its sessions end.
@@ -16,7 +16,7 @@ pub(crate) enum Standing {
 }
 
 /// Looks at the account again.
-pub(crate) async fn of(directory: &Directory, known: &Account) -> Standing {
+pub async fn of(directory: &Directory, known: &Account) -> Standing {
     match directory.account(known.id).await {
         Ok(Some(current)) if current.enabled && password(&current) == password(known) => {
             Standing::Good(current)
