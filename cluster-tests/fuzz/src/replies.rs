@@ -108,7 +108,8 @@ fn imap_atom(text: &[u8]) -> &[u8] {
     let mut section = false;
     while let Some(octet) = text.get(at) {
         match octet {
-            b'[' => section = true,
+            // Anywhere else it is a character of a keyword (RFC 9051 §9, atom-specials).
+            b'[' if has_section(&text[..at]) => section = true,
             b']' => section = false,
             // Names of fields in a section may be strings.
             b'"' | b'{' if section => {
@@ -122,6 +123,11 @@ fn imap_atom(text: &[u8]) -> &[u8] {
     }
     assert!(at > 0 && !section, "{}", shown(text));
     &text[at..]
+}
+
+/// Whether so far it is the name of a FETCH item that has a section.
+fn has_section(name: &[u8]) -> bool {
+    [&b"BODY"[..], b"BINARY", b"BINARY.SIZE"].iter().any(|item| name.eq_ignore_ascii_case(item))
 }
 
 fn shown(text: &[u8]) -> String {
