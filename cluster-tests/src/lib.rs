@@ -5,16 +5,19 @@
 
 pub mod binary;
 pub mod certificates;
+pub mod console;
 pub mod crowd;
 pub mod dialogue;
 pub mod dns;
 pub mod faulty_disk;
 pub mod host;
 pub mod neighbour;
+pub mod network;
 pub mod process;
 pub mod s3;
 pub mod sink;
 pub mod sterna;
 pub mod tools;
+pub mod trio;
 pub mod victim;
 pub mod wire;

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::certificates::{self, Certificates};
@@ -87,6 +88,7 @@ pub struct Sterna {
     folder: TempDir,
     certificates: Certificates,
     ports: BTreeMap<Service, u16>,
+    data: PathBuf,
     log_filter: String,
     environment: Vec<(&'static str, &'static str)>,
     open_files: Option<(u32, u32)>,
@@ -101,17 +103,24 @@ impl Sterna {
 
     /// Starts with options.
     pub fn start_with(accounts: &[&str], options: &Options) -> Self {
+        let mut server = Self::prepare(options);
+        server.run();
+        server.cli(&["domain", "add", DOMAIN]);
+        accounts.iter().for_each(|account| server.add_account(account));
+        server
+    }
+
+    /// With options, and not yet started.
+    pub fn prepare(options: &Options) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let certificates = certificates::generate(folder.path(), &["localhost", "127.0.0.1", HOST_NAME]);
         let ports = SERVICES.into_iter().map(|service| (service, free_port())).collect();
         let log_filter = options.log_filter.clone().unwrap_or_else(|| "info,sterna=debug".to_owned());
         let (environment, open_files) = (options.environment.clone(), options.open_files);
-        let mut server =
-            Self { folder, certificates, ports, log_filter, environment, open_files, child: None };
+        let data = options.data.clone().unwrap_or_else(|| folder.path().join("data"));
+        let server =
+            Self { folder, certificates, ports, data, log_filter, environment, open_files, child: None };
         server.write_configuration(options);
-        server.run();
-        server.cli(&["domain", "add", DOMAIN]);
-        accounts.iter().for_each(|account| server.add_account(account));
         server
     }
 
@@ -154,9 +163,22 @@ impl Sterna {
 
     /// Asks it to stop (SIGTERM).
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Lets it do nothing, and not even end, until [`Self::resume`] (SIGSTOP).
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("a running server");
-        let pid = rustix::process::Pid::from_child(child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child");
+        kill_process(Pid::from_child(child), signal).expect("a child");
     }
 
     /// Waits until it has ended.
@@ -227,14 +249,18 @@ impl Sterna {
         self.folder.path().join("sterna.toml")
     }
 
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.data.clone()
+    }
+
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
     fn write_configuration(&self, options: &Options) {
         let listen = |key, service| format!("{key} = [\"127.0.0.1:{}\"]\n", self.port(service));
-        let data = options.data.clone().unwrap_or_else(|| self.folder.path().join("data"));
-        let mut text = format!("[server]\nhost_name = \"{HOST_NAME}\"\ndata = {data:?}\n");
+        let mut text = format!("[server]\nhost_name = \"{HOST_NAME}\"\ndata = {:?}\n", self.data);
         text += &format!("[log]\nlevel = \"info,sterna_node=debug,sterna_gateway=debug\"\n{}", options.log);
         let Certificates { certificate, key, .. } = &self.certificates;
         text += &format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");

@@ -53,10 +53,16 @@ impl Wire {
     }
 
     fn over(stream: TcpStream) -> io::Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Stream::Plain(stream), received: Vec::new(), awaited: String::new() })
+        let wire = Self { stream: Stream::Plain(stream), received: Vec::new(), awaited: String::new() };
+        wire.set_patience(PATIENCE)?;
+        Ok(wire)
+    }
+
+    /// How long anything is waited for from now on, instead of [`PATIENCE`].
+    pub fn set_patience(&self, patience: std::time::Duration) -> io::Result<()> {
+        self.socket().set_read_timeout(Some(patience))?;
+        self.socket().set_write_timeout(Some(patience))
     }
 
     /// Connects under TLS, trusting `authority` alone.

@@ -17,9 +17,9 @@ struct Demo {
 }
 
 impl Demo {
-    fn start() -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(binary::sterna());
-        command.arg("demo").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("demo").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let keys = child.stdin.take().expect("a pipe");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -43,9 +43,7 @@ impl Demo {
             }
         }
     }
-}
 
-impl Demo {
     /// It says so, and ends well.
     fn ends(&mut self) {
         self.expect("Stopped");
@@ -64,7 +62,7 @@ impl Drop for Demo {
 
 #[test]
 fn the_story_k_and_the_end() {
-    let mut demo = Demo::start();
+    let mut demo = Demo::start(&[]);
     let folder = demo.expect("data folder").split_whitespace().last().expect("a path").to_owned();
     demo.expect("C: MAIL FROM:<ann@demo.test>");
     demo.expect("S: 250");
@@ -93,11 +91,28 @@ fn the_story_k_and_the_end() {
 
 #[test]
 fn ctrl_c_over_a_pipe_is_the_end_too() {
-    let mut demo = Demo::start();
+    let mut demo = Demo::start(&[]);
     // As any key, it waits until the story is told; another one before it changes nothing.
     demo.keys.write_all(b"x\x03").expect("a pipe");
     demo.ends();
     assert!(demo.shown.iter().any(|line| line.contains("Ready in")), "{:?}", demo.shown);
+}
+
+#[test]
+fn three_servers_show_that_any_may_be_killed() {
+    let mut demo = Demo::start(&["--cluster"]);
+    demo.expect("sterna cluster init");
+    demo.expect("sterna cluster add 3");
+    demo.expect("S: 250");
+    demo.expect("Node 1 is killed (SIGKILL); Bob reads on node 2");
+    demo.expect("S: Subject: A message across Sterna");
+    demo.expect("Ready in");
+    demo.keys.write_all(b"k").expect("a pipe");
+    demo.expect("Node 1 is back");
+    demo.expect("Node 2 is killed (SIGKILL); Bob reads on node 3");
+    demo.expect("S: Subject: A message across Sterna");
+    demo.keys.write_all(b"\x03").expect("a pipe");
+    demo.ends();
 }
 
 /// The command that sends, which goes over several lines.

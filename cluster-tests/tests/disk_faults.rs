@@ -10,17 +10,17 @@
 //! the program do at the same time is theirs, so that a fault may have to be tried several times.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use fuser::Errno;
+use sterna_cluster_tests::console::{setting, tell};
 use sterna_cluster_tests::faulty_disk::{Action, Disk, Failure, Fault, Plan};
 use sterna_cluster_tests::victim::{self, Ledger, Task, Told};
 
-use crate::disks::{disks, on_each, setting, spread, victim};
+use crate::disks::{disks, on_each, spread, victim};
 
 /// Faults of each kind and workload that CI tries.
 const FAULTS: u64 = 24;
@@ -151,7 +151,7 @@ fn befall(kind: &Kind, work: Work) {
     let failures = failures.into_inner().expect("no other panicked");
     let (came, seconds) = (came.into_inner(), begun.elapsed().as_secs());
     let said = format!("{test}: {faults} of {count} actions, {came} failed, {seconds} s");
-    let _ = writeln!(std::io::stderr(), "{said}");
+    tell(&said);
     assert!(failures.is_empty(), "{said}; {} were not borne:\n{}", failures.len(), failures.join("\n"));
     assert!(came > 0, "{said}");
 }
@@ -172,55 +172,46 @@ fn short(error: Errno) -> Kind {
 }
 
 #[test]
-#[ignore = "issue 3: once in some hundreds of faults the start that follows does not finish"]
 fn a_full_disk_under_small_values() {
     befall(&full(), SMALL_VALUES);
 }
 
 #[test]
-#[ignore = "issue 3: once in some hundreds of faults the start that follows does not finish"]
 fn a_full_disk_under_values_in_the_log() {
     befall(&full(), VALUES_IN_THE_LOG);
 }
 
 #[test]
-#[ignore = "issue 3: once in some hundreds of faults the start that follows does not finish"]
 fn a_full_disk_under_mail() {
     befall(&full(), MAIL);
 }
 
 #[test]
-#[ignore = "issue 3: once in some hundreds of faults the start that follows does not finish"]
 fn an_error_under_small_values() {
     befall(&error(), SMALL_VALUES);
 }
 
 #[test]
-#[ignore = "issue 3: once in some hundreds of faults the start that follows does not finish"]
 fn an_error_under_values_in_the_log() {
     befall(&error(), VALUES_IN_THE_LOG);
 }
 
 #[test]
-#[ignore = "issue 3: once in some hundreds of faults the start that follows does not finish"]
 fn an_error_under_mail() {
     befall(&error(), MAIL);
 }
 
 #[test]
-#[ignore = "issue 3: once in some hundreds of faults the start that follows does not finish"]
 fn a_short_write_under_small_values() {
     befall(&short(Errno::ENOSPC), SMALL_VALUES);
 }
 
 #[test]
-#[ignore = "issue 3: once in some hundreds of faults the start that follows does not finish"]
 fn a_short_write_under_values_in_the_log() {
     befall(&short(Errno::EIO), VALUES_IN_THE_LOG);
 }
 
 #[test]
-#[ignore = "issue 3: once in some hundreds of faults the start that follows does not finish"]
 fn a_short_write_under_mail() {
     befall(&short(Errno::ENOSPC), MAIL);
 }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use sterna_cluster_tests::console::tell;
 use sterna_cluster_tests::host::wait_for;
 use sterna_cluster_tests::sterna::{Options, PASSWORD, Service, Sterna, address};
 use sterna_cluster_tests::wire::Wire;
@@ -12,13 +13,13 @@ use sterna_cluster_tests::wire::Wire;
 use crate::mail;
 
 /// A file system of its own; it is unmounted when dropped.
-struct Mount {
-    folder: tempfile::TempDir,
+pub(crate) struct Mount {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Mount {
     /// `None` where mounting is not allowed.
-    fn new(megabytes: u32) -> Option<Self> {
+    pub(crate) fn new(megabytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "sterna-test"]).arg(folder.path());
@@ -27,14 +28,15 @@ impl Mount {
     }
 
     /// Takes all the room there is.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut ballast = File::create(self.ballast()).expect("a file");
         let block = vec![0; 64 * 1024];
         while ballast.write_all(&block).is_ok() {}
         while ballast.write_all(&[0]).is_ok() {}
     }
 
-    fn empty(&self) {
+    /// Gives it back.
+    pub(crate) fn empty(&self) {
         fs::remove_file(self.ballast()).expect("the ballast");
     }
 
@@ -93,7 +95,7 @@ fn incompressible(octets: usize) -> String {
 #[test]
 fn a_full_disk_is_a_temporary_error_and_passes() {
     let Some(mount) = Mount::new(256) else {
-        let _ = writeln!(std::io::stderr(), "skipped: mounting a tmpfs is not allowed here");
+        tell("skipped: mounting a tmpfs is not allowed here");
         return;
     };
     let data = mount.folder.path().join("data");

@@ -1,13 +1,13 @@
 //! What the tests on faulty disks have in common: the disks, the program that runs on them, and how they are told what to
 //! do.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
 
+use sterna_cluster_tests::console::tell;
 use sterna_cluster_tests::faulty_disk::Disk;
 
-/// Disks in use at the same time: while one program waits for its disk, another one works.
+/// Disks in use at the same time: while one program waits for its disk, another one works; and those of three nodes.
 const DISKS: usize = 3;
 
 /// The program that is killed.
@@ -26,7 +26,7 @@ pub(crate) fn disks() -> Vec<Disk> {
     });
     mounted.unwrap_or_else(|error| {
         assert!(std::env::var_os("STERNA_MUST_MOUNT").is_none(), "no disk of its own for the test: {error}");
-        let _ = writeln!(std::io::stderr(), "skipped: mounting by FUSE is not allowed here: {error}");
+        tell(&format!("skipped: mounting by FUSE is not allowed here: {error}"));
         Vec::new()
     })
 }
@@ -49,11 +49,6 @@ pub(crate) fn on_each(
             });
         }
     });
-}
-
-/// A number that the environment says.
-pub(crate) fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// So many numbers up to `last`, spread evenly from 1 on, or the only one that was asked for.

@@ -5,17 +5,17 @@
 //! each), `STERNA_START_CUT_AT` names a single one.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sterna_cluster_tests::binary;
+use sterna_cluster_tests::console::{setting, tell};
 use sterna_cluster_tests::faulty_disk::{Disk, Plan};
 use sterna_cluster_tests::host::{free_port, wait_for};
 
-use crate::disks::{disks, setting, spread};
+use crate::disks::{disks, spread};
 
 /// Points at which CI cuts.
 const CUTS: u64 = 12;
@@ -95,6 +95,6 @@ fn a_first_start_that_is_cut_off_is_made_again() {
     let points =
         spread(setting("STERNA_START_CUTS").unwrap_or(CUTS), actions, setting("STERNA_START_CUT_AT"));
     let (count, cut) = (points.len(), points.into_iter().filter(|at| server.start_twice(*at)).count());
-    let _ = writeln!(std::io::stderr(), "{count} of {actions} actions, {cut} cut");
+    tell(&format!("{count} of {actions} actions, {cut} cut"));
     assert!(cut > 0, "nothing was cut");
 }

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PACKAGES: [&str; 4] = ["storage", "gateway", "node", "cluster-tests"];
+const PACKAGES: [&str; 6] =
+    ["storage", "storage/fdb-client", "gateway", "node", "cluster-tests", "cluster-tests/fdb-double"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_owned()
@@ -65,7 +66,7 @@ fn mod_files_are_contents_pages() {
 fn storage_knows_no_protocol() {
     let words = ["smtp", "imap", "pop3", "hyper::", "axum", "tokio::net"];
     let code = |line: &str| !line.trim_start().starts_with("//");
-    offenders(sources(&["storage"]).into_iter().flat_map(|(path, text)| {
+    offenders(sources(&["storage", "storage/fdb-client"]).into_iter().flat_map(|(path, text)| {
         let hits = text.lines().enumerate().filter(|(_, line)| {
             let lower = line.to_ascii_lowercase();
             code(line) && words.iter().any(|word| lower.contains(word))
@@ -81,6 +82,18 @@ fn gateway_knows_nothing_of_what_is_above() {
         let hits = text.lines().enumerate().filter(|(_, line)| words.iter().any(|word| line.contains(word)));
         hits.map(|(number, line)| format!("{path}:{}: {}", number + 1, line.trim())).collect::<Vec<_>>()
     }));
+}
+
+#[test]
+fn whoever_speaks_c_says_so_in_every_package_that_may() {
+    let manifest = |package: &str| {
+        fs::read_to_string(root().join(package).join("Cargo.toml")).expect("every package has one")
+    };
+    let may: Vec<_> =
+        PACKAGES.into_iter().filter(|one| !manifest(one).contains("[lints]\nworkspace = true")).collect();
+    assert_eq!(may, ["storage/fdb-client", "cluster-tests/fdb-double"], "all others forbid `unsafe`");
+    let lax = may.into_iter().filter(|one| !manifest(one).contains("undocumented_unsafe_blocks = \"deny\""));
+    offenders(lax.map(|one| format!("{one}: does not deny undocumented_unsafe_blocks")));
 }
 
 #[test]

@@ -59,11 +59,18 @@ pub(crate) fn log_in(server: &Sterna, account: &str) -> Wire {
 /// An IMAP command that must succeed; the lines before its OK.
 #[track_caller]
 pub(crate) fn command(wire: &mut Wire, command: &str) -> Vec<String> {
+    attempt(wire, command).expect("it answers")
+}
+
+/// The same; `None` where the server says that it cannot answer now.
+#[track_caller]
+fn attempt(wire: &mut Wire, command: &str) -> Option<Vec<String>> {
     wire.send_line(&format!("t {command}"));
     let mut lines = wire.expect_after("t ");
     let last = lines.pop().expect("a tagged line");
-    assert!(last.starts_with("t OK"), "{command}: {last}");
-    lines
+    let is_away = last.starts_with("t NO [UNAVAILABLE]");
+    assert!(is_away || last.starts_with("t OK"), "{command}: {last}");
+    (!is_away).then_some(lines)
 }
 
 /// How many messages INBOX has.
@@ -76,17 +83,26 @@ pub(crate) fn count(server: &Sterna, account: &str) -> usize {
 
 /// All messages of INBOX, whole.
 pub(crate) fn messages(server: &Sterna, account: &str) -> Vec<String> {
-    let mut wire = log_in(server, account);
-    let selected = command(&mut wire, "EXAMINE INBOX");
-    if selected.contains(&"* 0 EXISTS".to_owned()) {
-        return Vec::new();
+    messages_now(server, account).expect("it answers")
+}
+
+/// The same; `None` where the server says that it cannot answer now, as a node may while its cluster elects a leader.
+pub(crate) fn messages_now(server: &Sterna, account: &str) -> Option<Vec<String>> {
+    let mut wire = Wire::connect_tls(server.port(Service::Imaps), server.authority());
+    wire.expect("* OK");
+    attempt(&mut wire, &format!("LOGIN {} \"{PASSWORD}\"", address(account)))?;
+    if attempt(&mut wire, "EXAMINE INBOX")?.contains(&"* 0 EXISTS".to_owned()) {
+        return Some(Vec::new());
     }
     wire.send_line("t FETCH 1:* BODY[]");
     let mut messages = Vec::new();
     loop {
         let line = wire.line().expect("an answer");
         if line.starts_with("t OK") {
-            return messages;
+            return Some(messages);
+        }
+        if line.starts_with("t NO [UNAVAILABLE]") {
+            return None;
         }
         let Some((_, octets)) = line.rsplit_once('{') else { continue };
         let octets = octets.trim_end_matches('}').parse().expect("a literal's length");
@@ -96,10 +112,7 @@ pub(crate) fn messages(server: &Sterna, account: &str) -> Vec<String> {
 
 /// Waits for so many messages in INBOX.
 pub(crate) fn wait_for_messages(server: &Sterna, account: &str, count: usize) -> Vec<String> {
-    wait_for("messages in INBOX", || {
-        let messages = messages(server, account);
-        (messages.len() >= count).then_some(messages)
-    })
+    wait_for("messages in INBOX", || messages_now(server, account).filter(|messages| messages.len() >= count))
 }
 
 /// The ids of all queue entries.

@@ -6,17 +6,17 @@
 //! `STERNA_POWER_LOSS_FIRST` which one is first: a failure prints what runs it again. What the threads of the program
 //! do at the same time is theirs, so that a seed may have to be run several times.
 
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use sterna_cluster_tests::console::{setting, tell};
 use sterna_cluster_tests::faulty_disk::{Disk, Plan, Tally};
 use sterna_cluster_tests::victim::{self, Ledger, Task};
 
-use crate::disks::{disks, on_each, setting, victim};
+use crate::disks::{disks, on_each, victim};
 
 /// Seeds that CI runs.
 const SEEDS: u64 = 1000;
@@ -142,13 +142,12 @@ fn power_losses_lose_nothing_that_was_acknowledged() {
     });
     let failures = failures.into_inner().expect("no other panicked");
     let Figures { lives, cuts, commits, disk, .. } = figures.into_inner().expect("no other panicked");
-    let _ = writeln!(
-        std::io::stderr(),
+    tell(&format!(
         "{seeds} seeds, {lives} lives, {cuts} cuts, {commits} commits acknowledged, {} s; files made {:?}, removed {:?}; {:?}",
         begun.elapsed().as_secs(),
         disk.made,
         disk.removed,
         disk.actions,
-    );
+    ));
     assert!(failures.is_empty(), "{} seeds failed:\n{}", failures.len(), failures.join("\n"));
 }

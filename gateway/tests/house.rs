@@ -193,9 +193,7 @@ async fn people(directory: &Directory, mail: &MailStore, authenticator: &Authent
     ] {
         let new =
             NewAccount { password_hash: Some(hash.clone()), quota_octets, ..NewAccount::at(address(text)) };
-        let made = directory
-            .create_account(new, |tx, account| mail.create_account(tx, account.id, account.domain))
-            .await;
+        let made = directory.create_account(new, |id, domain| mail.add_account(id, domain)).await;
         made.expect("an account");
     }
     let alias = |from, to: &[&str]| Alias {

@@ -11,7 +11,7 @@ use sterna_gateway::dns::{DnsConfig, Resolver};
 use sterna_gateway::net::{ByteBudget, Drain};
 use sterna_gateway::outbound::{Outbound, OutboundConfig};
 use sterna_gateway::queue::{Worker, WorkerConfig, WorkerParts};
-use sterna_storage::bodies::{Bodies, BodiesConfig, Owner};
+use sterna_storage::bodies::{Bodies, BodiesConfig, Owner, Staged};
 use sterna_storage::directory::{Account, Directory, NewAccount, NewDomain};
 use sterna_storage::kv::record::Record;
 use sterna_storage::kv::{Database, Memory};
@@ -51,11 +51,8 @@ impl House {
         let directory = Directory::open(database.clone()).await.expect("opens");
         directory.create_domain(NewDomain::named("us.test".parse().expect("a name"))).await.expect("made");
         let new = NewAccount::at("ann@us.test".parse().expect("an address"));
-        let mailboxes = mail.clone();
-        let ann = directory
-            .create_account(new, move |tx, account| mailboxes.create_account(tx, account.id, account.domain))
-            .await
-            .expect("made");
+        let mailboxes = |id, domain| mail.add_account(id, domain);
+        let ann = directory.create_account(new, mailboxes).await.expect("made");
         let drain = Drain::new();
         let deliverer =
             Deliverer::new(database.clone(), bodies.clone(), mail.clone(), queue.clone(), drain.clone());
@@ -95,7 +92,22 @@ impl House {
         let target = Target::Local { account: self.ann.id, domain: self.ann.domain };
         let envelope = self.envelope(Recipient::new("ann@us.test".parse().expect("an address"), target, now));
         let staged = self.bodies.write(self.ann.domain, octets).await.expect("staged");
-        let entry = Entry {
+        self.put(envelope, &staged).await;
+    }
+
+    async fn put(&self, envelope: Envelope, staged: &Staged) {
+        let entry = Self::entry(&envelope, staged);
+        let put = self.database.run(async |tx| {
+            staged.commit_into(tx, Owner::Queue(entry.id)).await?;
+            self.queue.put(tx, &entry)
+        });
+        put.await.expect("put");
+    }
+
+    /// Due now.
+    fn entry(envelope: &Envelope, staged: &Staged) -> Entry {
+        let now = Timestamp::now();
+        Entry {
             id: QueueId::new(now),
             created: now,
             due: now,
@@ -103,12 +115,7 @@ impl House {
             body_size: staged.size,
             payload: envelope.encode(),
             held: false,
-        };
-        let put = self.database.run(async |tx| {
-            staged.commit_into(tx, Owner::Queue(entry.id)).await?;
-            self.queue.put(tx, &entry)
-        });
-        put.await.expect("put");
+        }
     }
 
     fn envelope(&self, recipient: Recipient) -> Envelope {
@@ -255,4 +262,42 @@ async fn a_message_that_is_filed_later_waits_for_memory() {
     house.put_local(&[b"Subject: large\r\n\r\n".as_slice(), &large].concat()).await;
     until(async || house.in_inbox().await == 2).await;
     assert!(house.drain.run(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn what_became_of_recipients_is_written_down_while_nobody_can_be_told() {
+    let house = House::new(1, &["null MX 0 ."]).await;
+    let to = Recipient::new("bob@null.test".parse().expect("an address"), Target::Remote, Timestamp::now());
+    let (objects, away) = (house.folder.path().join("bodies"), house.folder.path().join("away"));
+    let long = b"a line of forty octets, so many of them.\r\n".repeat(10_000);
+    let staged = house.bodies.write(house.ann.domain, &long).await.expect("staged");
+    std::fs::rename(&objects, &away).expect("moved");
+    house.put(house.envelope(to), &staged).await;
+    let is_written = async || {
+        let listed = house.queue.list(None, 10).await.expect("read");
+        let envelope = Envelope::decode(&listed[0].entry.payload).expect("ours");
+        let recipient = &envelope.recipients[0];
+        listed[0].claimed && recipient.is_final() && !recipient.reported
+    };
+    until(is_written).await;
+    assert_eq!(house.in_inbox().await, 0);
+    let _ = std::fs::remove_dir_all(&objects);
+    std::fs::rename(&away, &objects).expect("moved back");
+    until(async || house.queued().await == 0 && house.in_inbox().await == 1).await;
+    assert!(house.drain.run(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn an_entry_of_which_nobody_can_ever_be_told_ends() {
+    let house = House::new(1, &[]).await;
+    let to = Recipient::new("bob@away.test".parse().expect("an address"), Target::Remote, Timestamp::now());
+    let mut envelope = house.envelope(to);
+    envelope.origin.received = Timestamp::from_secs(0);
+    let staged = house.bodies.write(house.ann.domain, b"Subject: lost\r\n\r\n").await.expect("staged");
+    let entry = House::entry(&envelope, &staged);
+    // Its body is never committed.
+    house.database.run(async |tx| house.queue.put(tx, &entry)).await.expect("put");
+    until(async || house.queued().await == 0).await;
+    assert_eq!(house.in_inbox().await, 0);
+    assert!(house.drain.run(PATIENCE).await);
 }

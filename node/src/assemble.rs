@@ -1,32 +1,34 @@
 //! Puts the node together: stores, who may log in, certificates, roles; and ends it in order.
 
-use std::fs;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use sterna_gateway::login::Authenticator;
 use sterna_gateway::net::{ByteBudget, CertificateFiles, Drain, Tls};
+use sterna_storage::Error;
 use sterna_storage::bodies::{Bodies, BodiesConfig, Bucket};
 use sterna_storage::directory::Directory;
-use sterna_storage::kv::{Database, Local, LocalConfig};
+use sterna_storage::kv::{Database, FoundationDb, Local, LocalConfig};
 use sterna_storage::mailstore::{MailStore, MailStoreConfig};
 use sterna_storage::queue::{Queue, QueueConfig};
 use sterna_storage::types::Secret;
-use sterna_storage::{Error, folder};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::cluster::{ClusterFolder, Membership};
+use crate::config::{Config, MetadataEngine};
 use crate::health::Health;
-use crate::{limits, roles, secret_file, upkeep};
+use crate::{limits, migrate, roles, secret_file, upkeep};
 
-/// The three stores, on one machine.
+/// The three stores, on one machine or on the nodes of a cluster.
 #[derive(Clone)]
 pub struct Stores {
     /// The metadata.
     pub database: Database,
+    /// What the directory stands on; on one machine the same.
+    pub config: Database,
     /// Message bodies.
     pub bodies: Bodies,
     /// Mailboxes.
@@ -48,6 +50,8 @@ pub struct Runtime {
     pub tls: Tls,
     /// Memory of all sessions.
     pub budget: ByteBudget,
+    /// The other nodes, if there are any.
+    pub cluster: Option<Arc<Membership>>,
     /// The server's end.
     pub drain: Drain,
     /// Whether the node is ready.
@@ -77,37 +81,80 @@ struct Workers {
 
 impl Stores {
     /// Opens everything below the data folder, and recovers what an earlier run left.
-    async fn open(config: &Config) -> anyhow::Result<Self> {
-        let data = &config.server.data;
-        let folder = |name: &str| data.join(name);
-        let engine = LocalConfig { path: folder("metadata"), ..LocalConfig::default() };
-        let engine = Local::open(engine).await.context("opening the metadata")?;
-        let database = Database::new(engine);
-        let key = secret_file::cluster_key(&folder("cluster.key")).context("reading the cluster key")?;
-        let bodies = open_bodies(config, &database, key).await.context("opening the bodies")?;
-        let settings = MailStoreConfig { sole_node: true, ..MailStoreConfig::default() };
+    async fn open(config: &Config, metadata: Metadata) -> anyhow::Result<Self> {
+        migrate::refuse_to_serve(&metadata.database).await?;
+        let bodies = open_bodies(config, &metadata).await.context("opening the bodies")?;
+        let Metadata { database, config: config_database, cluster_key: _, is_alone } = metadata;
+        let settings = MailStoreConfig { sole_node: is_alone, ..MailStoreConfig::default() };
         let mail = MailStore::new(database.clone(), bodies.clone(), settings);
-        let settings = QueueConfig { exclusive: true, ..QueueConfig::default() };
+        let settings = QueueConfig { exclusive: is_alone, ..QueueConfig::default() };
         let queue =
             Queue::open(database.clone(), bodies.clone(), settings).await.context("opening the queue")?;
-        let directory = Directory::open(database.clone()).await.context("opening the directory")?;
-        Ok(Self { database, bodies, mail, queue, directory })
+        // Now this process has shown itself there: a move that did not see it was marked before, one that is marked later sees it.
+        migrate::refuse_to_serve(&database).await?;
+        let directory = Directory::open_with(config_database.clone(), config.login.directory()).await;
+        let directory = directory.context("opening the directory")?;
+        Ok(Self { database, config: config_database, bodies, mail, queue, directory })
     }
+}
+
+/// What keeps the metadata.
+struct Metadata {
+    database: Database,
+    config: Database,
+    /// Opens the keys of bodies.
+    cluster_key: Secret<[u8; 32]>,
+    /// Whether nobody but this process has it open.
+    is_alone: bool,
+}
+
+impl Metadata {
+    async fn open(config: &Config, cluster: Option<&Arc<Membership>>) -> anyhow::Result<Self> {
+        if let Some(cluster) = cluster {
+            cluster.join_in().await.context("joining in with the cluster")?;
+            let (database, config) = (cluster.mail_database(), cluster.config_database());
+            let cluster_key = cluster.registrar().cluster_key().clone();
+            return Ok(Self { database, config, cluster_key, is_alone: false });
+        }
+        if let Some(credentials) = ClusterFolder::below(&config.server.data).credentials()? {
+            let identity = credentials.facts.identity;
+            bail!("this machine is a node of a cluster ({identity}): metadata.engine must be \"raft\"");
+        }
+        let is_alone = config.metadata.engine == MetadataEngine::Local;
+        let database = open_database(config).await.context("opening the metadata")?;
+        let cluster_key = secret_file::cluster_key(&config.server.data.join("cluster.key"));
+        let cluster_key = cluster_key.context("reading the cluster key")?;
+        Ok(Self { config: database.clone(), database, cluster_key, is_alone })
+    }
+}
+
+/// The metadata of who is no node of a cluster of our own: FoundationDB's, or the data folder's.
+pub(crate) async fn open_database(config: &Config) -> sterna_storage::Result<Database> {
+    if config.metadata.engine == MetadataEngine::FoundationDb {
+        return Ok(Database::new(FoundationDb::open(config.metadata.foundationdb()).await?));
+    }
+    let path = config.server.data.join("metadata");
+    Ok(Database::new(Local::open(LocalConfig { path, ..LocalConfig::default() }).await?))
 }
 
 /// Message bodies, in a folder or in a bucket. A bucket that does not answer now is looked at later; one that answers
 /// with what only an operator can mend ends the start.
-async fn open_bodies(config: &Config, database: &Database, key: Secret<[u8; 32]>) -> anyhow::Result<Bodies> {
-    let floor = BodiesConfig { exclusive: true, ..config.bodies.floor() };
+async fn open_bodies(config: &Config, metadata: &Metadata) -> anyhow::Result<Bodies> {
+    let floor = BodiesConfig { exclusive: metadata.is_alone, ..config.bodies.floor() };
     let (bucket, settings) = match config.bodies.bucket() {
         Some(bucket) => (Bucket::connect(&bucket)?, floor),
         None => {
             let path = config.bodies.folder(&config.server.data);
-            let folder = Bodies::local_folder(path).await?;
-            (folder.into(), BodiesConfig { part_octets: limits::LOCAL_PART_OCTETS, ..floor })
+            let folder = Bodies::local_folder(&path).await?;
+            let bucket = match metadata.is_alone {
+                true => folder.into(),
+                false => Bucket::shared_folder(folder, format!("the folder {}", path.display())),
+            };
+            (bucket, BodiesConfig { part_octets: limits::LOCAL_PART_OCTETS, ..floor })
         }
     };
-    let bodies = Bodies::open(database.clone(), bucket, key, settings).await?;
+    let key = metadata.cluster_key.clone();
+    let bodies = Bodies::open(metadata.database.clone(), bucket, key, settings).await?;
     match bodies.check_bucket().await {
         Ok(Some(report)) => tracing::info!(?report, "the bucket is fit"),
         Ok(None) => {}
@@ -125,18 +172,28 @@ impl Node {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
-        make_folder(&config.server.data)?;
+        let data = &config.server.data;
+        secret_file::make_folder(data)
+            .with_context(|| format!("making the data folder {}", data.display()))?;
         let tls = certificates(config)?;
-        let stores = Stores::open(config).await?;
+        let cluster = match config.metadata.engine {
+            MetadataEngine::Local | MetadataEngine::FoundationDb => None,
+            MetadataEngine::Raft => Some(Membership::start(config).await?),
+        };
+        let metadata = Metadata::open(config, cluster.as_ref()).await?;
+        let stores = Stores::open(config, metadata).await?;
+        if let Some(cluster) = &cluster {
+            cluster.tell_progress(stores.directory.subscribe());
+        }
         let drain = Drain::new();
         let authenticator = Authenticator::new(stores.directory.clone(), &config.login.floor())?;
         let health = Health::new(drain.clone());
         let budget = ByteBudget::new(config.limits.session_octets);
-        let runtime = Runtime { stores, authenticator, tls, budget, drain, health };
+        let runtime = Runtime { stores, authenticator, tls, budget, cluster, drain, health };
         let signals = Signals::listen()?;
         let queue_runs = roles::worker(config, &runtime)?;
         let ports = roles::bind(config, &runtime)?;
-        let workers = Workers::start(&runtime.stores);
+        let workers = Workers::start(&runtime);
         roles::serve(ports, &runtime.drain);
         let drain = runtime.drain.clone();
         runtime.drain.spawn(async move { queue_runs.run(drain).await });
@@ -146,7 +203,8 @@ impl Node {
     }
 
     /// Serves until SIGTERM or SIGINT, and ends in order: readiness turns false, ports close, sessions
-    /// finish what is in hand, workers stop, the stores close. SIGHUP reads the certificates again.
+    /// finish what is in hand, workers stop, the stores close, a cluster's lead being handed over. SIGHUP reads the
+    /// certificates again.
     pub async fn run(mut self) {
         loop {
             tokio::select! {
@@ -167,7 +225,10 @@ impl Node {
             tracing::warn!("the grace period is over; sessions were dropped");
         }
         self.workers.end().await;
-        self.runtime.stores.database.close().await;
+        match &self.runtime.cluster {
+            Some(cluster) => cluster.end().await,
+            None => self.runtime.stores.database.close().await,
+        }
         tracing::info!("ended");
     }
 }
@@ -183,12 +244,15 @@ impl Signals {
 }
 
 impl Workers {
-    fn start(stores: &Stores) -> Self {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    fn start(runtime: &Runtime) -> Self {
+        let (stores, tasks, stop) = (&runtime.stores, TaskTracker::new(), CancellationToken::new());
         stores.bodies.spawn_workers(&tasks, stop.clone());
         stores.mail.spawn_workers(&tasks, stop.clone());
         stores.queue.spawn_heartbeat(&tasks, stop.clone());
         upkeep::spawn(stores.clone(), &tasks, stop.clone());
+        if let Some(cluster) = &runtime.cluster {
+            cluster.spawn_workers(runtime.health.clone(), &tasks, &stop);
+        }
         Self { tasks, stop }
     }
 
@@ -197,18 +261,6 @@ impl Workers {
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
-
-/// Only the server's own user may look into a folder that is made here.
-fn make_folder(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let make = || {
-        folder::make(folder::above(path))?;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        // Nothing in it is durable before its own name is.
-        folder::make(path)
-    };
-    make().with_context(|| format!("making the data folder {}", path.display()))
 }
 
 /// The configured certificates, or self-signed ones that are made once.

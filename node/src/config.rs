@@ -16,8 +16,9 @@ use sterna_storage::types::DomainName;
 pub use bodies::{BodiesSection, CredentialsSource, StoreKind};
 pub use error::{ConfigError, ConfigErrors};
 pub use sections::{
-    DnsSection, HttpSection, ImapSection, LimitsSection, LogFormat, LogSection, LoginSection,
-    OutboundSection, Pop3Section, QueueSection, ServerSection, SmtpSection, TlsSection,
+    ClusterSection, DnsSection, HttpSection, ImapSection, LimitsSection, LogFormat, LogSection, LoginSection,
+    MetadataEngine, MetadataSection, OutboundSection, Pop3Section, QueueSection, ServerSection, SmtpSection,
+    TlsSection,
 };
 
 /// Everything that can be set.
@@ -26,6 +27,8 @@ pub use sections::{
 pub struct Config {
     /// Name and folder.
     pub server: ServerSection,
+    /// Where mailboxes, the queue and the directory are kept.
+    pub metadata: MetadataSection,
     /// What is logged, and how.
     pub log: LogSection,
     /// Certificates.
@@ -38,6 +41,8 @@ pub struct Config {
     pub pop3: Pop3Section,
     /// Admin API and health.
     pub http: HttpSection,
+    /// The other nodes.
+    pub cluster: ClusterSection,
     /// Who is let in.
     pub login: LoginSection,
     /// Name servers.
@@ -76,7 +81,13 @@ impl Config {
     }
 
     fn anchor(&mut self, folder: &Path) {
-        let paths = [&mut self.tls.certificate, &mut self.tls.key, &mut self.http.token_file];
+        let paths = [
+            &mut self.tls.certificate,
+            &mut self.tls.key,
+            &mut self.http.token_file,
+            &mut self.metadata.cluster_file,
+            &mut self.metadata.client_library,
+        ];
         let paths = paths.into_iter().flatten().chain([&mut self.server.data]);
         for path in paths.chain(self.bodies.paths()) {
             *path = folder.join(&*path);

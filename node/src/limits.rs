@@ -122,6 +122,10 @@ pub const ADMIN_CONNECTIONS: usize = 256;
 pub const ADMIN_CONNECTIONS_PER_SOURCE: usize = 128;
 /// Longest answer of the admin API, or line of one, that the command line reads.
 pub const ADMIN_ANSWER_OCTETS: usize = 16 * 1024 * 1024;
+/// Longest line of a file of accounts: an address, a name and a hash with room to spare.
+pub const IMPORT_LINE_OCTETS: usize = 8 * 1024;
+/// After how many accounts of such a file the command line says how far it is.
+pub const IMPORT_TOLD: u64 = 10_000;
 /// Items that the command line asks for at once.
 pub const CLI_PAGE_ITEMS: usize = 500;
 
@@ -155,3 +159,105 @@ pub const OPERATIONS_TRIMMED_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How long the key of a deleted domain is kept: longer than a message of one of its users can wait in
 /// the queue, so that it can still be delivered or bounced.
 pub const DOMAIN_KEY_KEPT: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
+/// How long tasks that nobody waits for may go on once the server has ended.
+pub const LAST_TASKS_WAIT: Duration = Duration::from_secs(2);
+
+// --- Cluster ---
+
+/// Calls of one lane to one node that are on their way at once; on the lane of watches those that wait there for
+/// something to change. Each is a stream of some KiB.
+pub const CALLS_IN_FLIGHT: usize = 4096;
+/// Octets of their requests: two of the longest.
+pub const CALLS_IN_FLIGHT_OCTETS: usize = 64 << 20;
+/// Calls that wait until those in flight leave room.
+pub const CALLS_WAITING: usize = 16 * 1024;
+/// Octets of their requests.
+pub const CALLS_WAITING_OCTETS: usize = 128 << 20;
+/// What of one call may be on its way unread, in octets: a fast link over a continent.
+pub const CALL_WINDOW_OCTETS: u32 = 4 << 20;
+/// What of all calls of a connection may be.
+pub const CONNECTION_WINDOW_OCTETS: u32 = 16 << 20;
+/// Most octets of a call's headers: a path and a length.
+pub const CALL_HEADER_OCTETS: u32 = 4 * 1024;
+/// Most octets of a hello.
+pub const HELLO_OCTETS: usize = 4 * 1024;
+/// Characters of another node's reason that are passed on.
+pub const REFUSAL_CHARACTERS: usize = 500;
+/// How long a connection to another node may take from its first packet to the other's hello.
+pub const DIAL_WAIT: Duration = Duration::from_secs(5);
+/// How long a node that could not be reached is left alone after the first failure; doubled after each.
+pub const DIAL_PAUSE_FIRST: Duration = Duration::from_millis(50);
+/// At most so long.
+pub const DIAL_PAUSE_LONGEST: Duration = Duration::from_secs(2);
+/// Addresses of one node's name that are tried.
+pub const ADDRESSES_TRIED: usize = 8;
+/// How long one of them is waited for before the next is tried beside it (RFC 8305 §8).
+pub const ADDRESS_STAGGER: Duration = Duration::from_millis(250);
+/// How often a silent connection between nodes is asked for a sign of life.
+pub const PING_EVERY: Duration = Duration::from_secs(2);
+/// How long that sign may take before the connection is dead: above what a full socket buffer takes on a slow link.
+pub const PING_WAIT: Duration = Duration::from_secs(5);
+/// How long a handshake on the cluster port may take.
+pub const CLUSTER_HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long the calls in hand may take when a connection of the cluster port is being ended.
+pub const LAST_CALLS_WAIT: Duration = Duration::from_secs(10);
+/// Most connections to the cluster port: six lanes of a hundred and seventy nodes.
+pub const CLUSTER_CONNECTIONS: usize = 1024;
+/// Most of them from one source: nodes may stand behind one address.
+pub const CLUSTER_CONNECTIONS_PER_SOURCE: usize = 256;
+/// How long it may take to become a node.
+pub const JOIN_WAIT: Duration = Duration::from_secs(15);
+/// How long one that was answered may take to leave.
+pub const JOIN_LEAVE: Duration = Duration::from_secs(1);
+/// Most octets of what one says that wants to become a node, and of the answer: the addresses of a thousand nodes.
+pub const JOIN_OCTETS: usize = 512 * 1024;
+/// How long after a second node under one identity was last heard of that is warned of, and how often logs say so.
+pub const RIVAL_REMEMBERED: Duration = Duration::from_secs(90);
+/// How long a node may be without a connection before it is missed.
+pub const MISSED_AFTER: Duration = Duration::from_millis(150);
+/// Most that are let in at once.
+pub const ADMISSIONS: usize = 8;
+/// How often the log says at most that somebody was not let in.
+pub const REFUSALS_TOLD: Duration = Duration::from_secs(10);
+/// Longest file of the cluster's folder, in octets.
+pub const CLUSTER_FILE_OCTETS: usize = 1 << 20;
+/// How long a cluster's authority is good.
+pub const AUTHORITY_LIFE: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+/// How long a node's certificate is good. A node that was off for longer joins anew.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// How long before it is issued a certificate begins: clocks of nodes differ.
+pub const CERTIFICATE_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a node looks whether its certificate is to be renewed, or not valid yet since its clock was set.
+pub const RENEWAL_LOOKED_AT: Duration = Duration::from_secs(60);
+/// The same after it could not be: it has a month.
+pub const RENEWAL_RETRIED: Duration = Duration::from_secs(5 * 60);
+/// How often a node looks who the others are although nothing told it that they have changed.
+pub const ROSTER_LOOKED_AT: Duration = Duration::from_secs(10);
+/// How long it waits after it could not look.
+pub const ROSTER_RETRIED: Duration = Duration::from_secs(1);
+/// How often a node looks whether its groups answer.
+pub const GROUPS_ASKED: Duration = Duration::from_secs(1);
+/// How long that may take before the node is not ready.
+pub const GROUP_ANSWER_WAIT: Duration = Duration::from_secs(3);
+/// How long a start waits before it asks a group again that did not answer.
+pub const GROUP_ASKED_AGAIN: Duration = Duration::from_millis(100);
+/// How often a start says that it waits for its groups.
+pub const WAITING_TOLD: Duration = Duration::from_secs(10);
+/// How long a command that changed the directory waits at most until it is in force on all nodes.
+pub const IN_FORCE_WAIT: Duration = Duration::from_secs(2);
+/// How long a node that is asked whether a change is in force there waits until it is: below [`IN_FORCE_WAIT`], so that
+/// its answer is heard.
+pub const IN_FORCE_HELD: Duration = Duration::from_millis(1500);
+/// Questions of other nodes that wait so at once: some hundred octets each.
+pub const IN_FORCE_HELD_TOGETHER: usize = 4096;
+/// Most nodes that one token lets in.
+pub const TOKEN_USES: u32 = 100;
+/// Longest that a token is good.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a group that one node keeps may take to answer while no server runs: an election, and what its log holds.
+pub const OFFLINE_GROUP_WAIT: Duration = Duration::from_secs(60);
+/// How long a move listens for the heartbeats of servers that still run: three of them.
+pub const MOVE_LISTENS: Duration = Duration::from_secs(15);
+/// How often a move says how far it is, where that is no terminal.
+pub const MOVE_TOLD: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use sterna_node::assemble::Node;
 use sterna_node::cli::{self, Arguments, Command, Place};
-use sterna_node::{demo, telemetry};
+use sterna_node::{demo, limits, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -14,7 +14,12 @@ fn main() -> ExitCode {
     let Arguments { place, command } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(place, command)),
+        Ok(runtime) => {
+            let result = runtime.block_on(run(place, command));
+            // All that must end has ended: a name that nobody resolves holds nothing up.
+            runtime.shutdown_timeout(limits::LAST_TASKS_WAIT);
+            result
+        }
         Err(error) => Err(error.into()),
     };
     match result {

@@ -264,6 +264,7 @@ fn bind_admin(config: &Config, runtime: &Runtime, ports: &mut Ports) -> anyhow::
         queue: runtime.stores.queue.clone(),
         bodies: runtime.stores.bodies.clone(),
         authenticator: runtime.authenticator.clone(),
+        cluster: runtime.cluster.clone(),
         health: runtime.health.clone(),
         host_name: config.host_name(),
         password_characters: config.login.password_characters,

@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -35,22 +35,44 @@ fn write_whole(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     folder::sync(folder::above(path))
 }
 
+/// Makes the data folder. Only the server's own user may look into a folder that is made here.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    folder::make(folder::above(path))?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // Nothing in it is durable before its own name is.
+    folder::make(path)
+}
+
+/// Keeps the key of a cluster that this node has joined; fails if the file has another one.
+pub fn keep_cluster_key(path: &Path, key: &Secret<[u8; 32]>) -> io::Result<()> {
+    if !path.exists() {
+        return create(path, Zeroizing::new(STANDARD.encode(key.expose())).as_bytes());
+    }
+    if known_cluster_key(path)?.expose() == key.expose() {
+        return Ok(());
+    }
+    let other = format!("{} holds another cluster's key", path.display());
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, other))
+}
+
 /// Reads the cluster key, base64 of 32 octets; makes one if there is none. Whoever loses it loses all
 /// message bodies, and whoever has it and the bodies can read them.
 pub fn cluster_key(path: &Path) -> io::Result<Secret<[u8; 32]>> {
-    let text = match fs::read_to_string(path) {
+    match known_cluster_key(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let text = STANDARD.encode(Zeroizing::new(rand::random::<[u8; 32]>()));
-            create(path, text.as_bytes())?;
-            text
+            let key = Secret::new(rand::random());
+            keep_cluster_key(path, &key)?;
+            Ok(key)
         }
-        read => {
-            // Whoever made it may have been killed before its name was on the disk.
-            folder::sync(folder::above(path))?;
-            read?
-        }
-    };
-    let text = Zeroizing::new(text);
+        known => known,
+    }
+}
+
+/// Reads the cluster key; a cluster's is never made anew.
+pub fn known_cluster_key(path: &Path) -> io::Result<Secret<[u8; 32]>> {
+    let text = Zeroizing::new(fs::read_to_string(path)?);
+    // Whoever made it may have been killed before its name was on the disk.
+    folder::sync(folder::above(path))?;
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "not a cluster key: base64 of 32 octets");
     let octets = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| invalid())?);
     Ok(Secret::new(octets.as_slice().try_into().map_err(|_| invalid())?))
@@ -66,6 +88,8 @@ mod tests {
         let path = folder.path().join("cluster.key");
         let key = cluster_key(&path).expect("made");
         assert_eq!(cluster_key(&path).expect("read").expose(), key.expose());
+        keep_cluster_key(&path, &key).expect("the same");
+        assert!(keep_cluster_key(&path, &Secret::new([1; 32])).is_err(), "another");
         fs::write(&path, "AAAA").expect("written");
         assert!(cluster_key(&path).is_err());
         assert_eq!(fs::read_to_string(&path).expect("there"), "AAAA");

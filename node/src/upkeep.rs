@@ -21,7 +21,10 @@ pub(crate) fn spawn(stores: Stores, tasks: &TaskTracker, stop: CancellationToken
             );
             if trimmed.is_none_or(|last| last.elapsed() >= limits::OPERATIONS_TRIMMED_EVERY) {
                 trimmed = Some(tokio::time::Instant::now());
-                let trim = async { stores.database.trim_operations(Timestamp::now()).await.map(drop) };
+                let trim = async {
+                    stores.config.trim_operations(Timestamp::now()).await?;
+                    stores.database.trim_operations(Timestamp::now()).await.map(drop)
+                };
                 warn_of("results of operations", stop.run_until_cancelled(trim).await);
             }
             let mut changes = stores.directory.subscribe();
@@ -95,7 +98,7 @@ mod tests {
         let queue =
             Queue::open(database.clone(), bodies.clone(), QueueConfig::default()).await.expect("opens");
         let directory = Directory::open(database.clone()).await.expect("opens");
-        Stores { database, bodies, mail, queue, directory }
+        Stores { config: database.clone(), database, bodies, mail, queue, directory }
     }
 
     #[tokio::test]
@@ -105,10 +108,7 @@ mod tests {
         let name: sterna_storage::types::DomainName = "a.example".parse().expect("name");
         stores.directory.create_domain(NewDomain::named(name.clone())).await.expect("made");
         let new = NewAccount::at("ann@a.example".parse().expect("address"));
-        let mailboxes = |tx: &mut sterna_storage::kv::Transaction, account: &_| {
-            let account: &sterna_storage::directory::Account = account;
-            stores.mail.create_account(tx, account.id, account.domain);
-        };
+        let mailboxes = |id, domain| stores.mail.add_account(id, domain);
         let ann = stores.directory.create_account(new, mailboxes).await.expect("made");
         assert!(!stores.mail.mailboxes(ann.id).await.expect("lists").is_empty());
         stores.directory.delete_account(ann.id).await.expect("deleted");

@@ -29,6 +29,7 @@ use sterna_storage::bodies::{Bodies, BodiesConfig};
 use sterna_storage::directory::{Account, Directory, NewAccount, NewDomain};
 use sterna_storage::kv::Database;
 use sterna_storage::kv::local::{Local, LocalConfig};
+use sterna_storage::limits::BODY_READ_AHEAD_OCTETS;
 use sterna_storage::mailstore::{Body, Limits, MailStore, MailStoreConfig, MailboxName, NewMessage};
 use sterna_storage::types::{Flags, Secret, SystemFlag, Timestamp};
 use tokio::io::{
@@ -60,6 +61,7 @@ struct Setting {
     quota_octets: Option<u64>,
     append_limit_octets: Option<u64>,
     idle_notice_s: Option<u64>,
+    budget_octets: Option<usize>,
 }
 
 impl Node {
@@ -88,8 +90,8 @@ impl Node {
             idle_notice_s: setting.idle_notice_s.unwrap_or(defaults.idle_notice_s),
             ..defaults
         };
-        let (budget, drain) = (ByteBudget::new(64 << 20), Drain::new());
-        let recent = RecentMarks::default();
+        let budget = ByteBudget::new(setting.budget_octets.unwrap_or(64 << 20));
+        let (drain, recent) = (Drain::new(), RecentMarks::default());
         let tls = Some(tls);
         let context =
             ImapContext { store, bodies, directory, authenticator, tls, budget, drain, config, recent };
@@ -140,8 +142,7 @@ async fn make_account(
         quota_octets,
         ..NewAccount::at("ann@example.org".parse().expect("an address"))
     };
-    let also = |tx: &mut _, account: &Account| store.create_account(tx, account.id, account.domain);
-    directory.create_account(new, also).await.expect("an account")
+    directory.create_account(new, |id, domain| store.add_account(id, domain)).await.expect("an account")
 }
 
 async fn listen(context: Arc<ImapContext>) -> SocketAddr {
@@ -330,6 +331,7 @@ async fn play(name: &str, text: &str) -> Vec<String> {
         quota_octets: number("@quota"),
         append_limit_octets: number("@limit"),
         idle_notice_s: number("@notice"),
+        budget_octets: None,
     };
     let node = Node::start(&setting).await;
     let raw = directive("@raw").is_some();
@@ -460,7 +462,10 @@ async fn many_messages_come_in_order_and_who_does_not_read_them_stops_the_readin
     let mut stalled = selected(&node).await;
     stalled.send(b"a FETCH 1:* BODY.PEEK[]\r\n").await;
     assert_eq!(stalled.line().await, Some(format!("* 1 FETCH (BODY[] {{{}}}", messages[0].len())));
-    assert_eq!(node.context.budget.available_octets(), free - limits::IMAP_READ_AHEAD_OCTETS);
+    // And what it holds of a long one, if that is where it stands.
+    let held = free - node.context.budget.available_octets();
+    let of_long = BODY_READ_AHEAD_OCTETS as usize;
+    assert!([0, of_long].contains(&(held - limits::IMAP_READ_AHEAD_OCTETS)), "{held}");
 
     client.send(b"b FETCH 1:* BODY.PEEK[]\r\n").await;
     for (number, message) in (1..).zip(&messages) {
@@ -483,6 +488,48 @@ async fn many_messages_come_in_order_and_who_does_not_read_them_stops_the_readin
         }
     };
     tokio::time::timeout(PATIENCE, given_back).await.expect("a client that is gone holds nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_slow_readers_than_the_budget_has_room_for_leave_half_of_it_to_others() {
+    let ahead = BODY_READ_AHEAD_OCTETS as usize;
+    let node = Node::start(&Setting { budget_octets: Some(16 * ahead), ..Setting::default() }).await;
+    let message = large_message(16 << 20);
+    node.file("INBOX", Flags::default(), message.clone()).await;
+    let head = Some(format!("* 1 FETCH (BODY[] {{{}}}", message.len()));
+    let free = || node.context.budget.available_octets();
+    let mut slow = Vec::new();
+    for number in 1..=20 {
+        let mut client = selected(&node).await;
+        client.send(b"a FETCH 1 BODY.PEEK[]\r\n").await;
+        assert_eq!(client.line().await, head);
+        slow.push(client);
+        assert_eq!(free(), (16 - number.min(8)) * ahead, "with {number}");
+    }
+    let mut client = selected(&node).await;
+    let mut last = slow.pop().expect("one of twenty");
+    // One of those for whom nothing could be spared, and one who comes later, get all of it all the same.
+    client.send(b"a FETCH 1 BODY.PEEK[]\r\n").await;
+    assert_eq!(client.line().await, head);
+    for reader in [&mut last, &mut client] {
+        let mut read = vec![0; message.len()];
+        reader.stream.read_exact(&mut read).await.expect("all of it");
+        assert!(read == message);
+        assert_eq!(reader.line().await.as_deref(), Some(")"));
+        assert_eq!(reader.line().await.as_deref(), Some("a OK FETCH completed"));
+    }
+    client.send(format!("b APPEND Archive {{{}}}\r\n", 2 << 20).as_bytes()).await;
+    assert_eq!(client.line().await.as_deref(), Some("+ Ready for the message"));
+    client.send(&[&message[..(2 << 20) - 2], b"\r\n\r\n"].concat()).await;
+    let answer = client.line().await.expect("an answer");
+    assert!(answer.starts_with("b OK [APPENDUID "), "{answer}");
+    drop(slow);
+    let given_back = async {
+        while free() < 16 * ahead {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, given_back).await.expect("who is gone holds nothing");
 }
 
 async fn appended_into_open(client: &mut Client, message: &[u8]) {

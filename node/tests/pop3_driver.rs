@@ -7,10 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sterna_gateway::login::{Authenticator, LoginConfig};
 use sterna_gateway::net::{ByteBudget, Drain, Listener, Mode, Permits};
+use sterna_node::limits;
 use sterna_node::pop3::{self, lock::MaildropLocks};
 use sterna_storage::bodies::{Bodies, BodiesConfig};
 use sterna_storage::directory::{Account, Directory, NewAccount, NewDomain};
 use sterna_storage::kv::{Database, Memory};
+use sterna_storage::limits::BODY_READ_AHEAD_OCTETS;
 use sterna_storage::mailstore::{Body, Limits, MailStore, MailStoreConfig, MailboxName, NewMessage};
 use sterna_storage::types::{Flags, Secret, Timestamp};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
@@ -19,6 +21,7 @@ use tokio::net::TcpStream;
 /// A server with one account, `ann@example.test`, password `secret`, in a trusted network.
 struct Server {
     address: SocketAddr,
+    budget: ByteBudget,
     drain: Drain,
     directory: Directory,
     store: MailStore,
@@ -49,11 +52,9 @@ impl Server {
             .expect("new");
         let mut new = NewAccount::at("ann@example.test".parse().expect("an address"));
         new.password_hash = Some(hash);
-        let mailboxes = store.clone();
-        let create =
-            move |tx: &mut _, account: &Account| mailboxes.create_account(tx, account.id, account.domain);
-        let account = directory.create_account(new, create).await.expect("new");
-        let drain = Drain::new();
+        let mailboxes = |id, domain| store.add_account(id, domain);
+        let account = directory.create_account(new, mailboxes).await.expect("new");
+        let (budget, drain) = (ByteBudget::new(2 << 20), Drain::new());
         let runtime = pop3::Runtime {
             host_name: "dewey".into(),
             login_timeout,
@@ -65,7 +66,7 @@ impl Server {
             directory: directory.clone(),
             store: store.clone(),
             locks: MaildropLocks::default(),
-            budget: ByteBudget::new(1 << 20),
+            budget: budget.clone(),
             drain: drain.clone(),
         };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -75,7 +76,7 @@ impl Server {
         tokio::spawn(
             listener.serve(drain.clone(), move |connection| pop3::serve(connection, runtime.clone())),
         );
-        Self { address, drain, directory, store, bodies, account, _folder: folder }
+        Self { address, budget, drain, directory, store, bodies, account, _folder: folder }
     }
 
     async fn deliver(&self, message: &[u8]) {
@@ -212,17 +213,22 @@ async fn a_silent_session_ends_without_a_word_and_a_drain_says_so() {
 async fn a_client_that_does_not_read_holds_back_nobody() {
     let server = Server::start(Duration::from_secs(600)).await;
     let line = b"a line of forty octets, so many of them.\r\n";
-    let large = [b"Subject: large\r\n\r\n".as_slice(), &line.repeat(100_000)].concat();
+    let large = [b"Subject: large\r\n\r\n".as_slice(), &line.repeat(400_000)].concat();
     server.deliver(&large).await;
     let mut stalled = server.log_in().await;
     stalled.send("RETR 1\r\n").await;
     stalled.expect("+OK").await;
+    let held = (2 << 20) - server.budget.available_octets();
+    assert_eq!(held, limits::POP3_RETRIEVAL_OCTETS + BODY_READ_AHEAD_OCTETS as usize);
     // The others' logins and commands go on; the lock tells them apart.
     let mut other = server.connect().await;
     other.send("USER ann@example.test\r\nPASS secret\r\n").await;
     other.expect("+OK").await;
     other.expect("-ERR [IN-USE]").await;
     assert_eq!(stalled.message().await.len(), large.len() + b"Return-Path: <>\r\n".len());
+    stalled.send("NOOP\r\n").await;
+    stalled.expect("+OK").await;
+    assert_eq!(server.budget.available_octets(), 2 << 20);
 }
 
 #[tokio::test]

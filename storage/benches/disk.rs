@@ -51,7 +51,7 @@ async fn deliver(store: &MailStore, bodies: &Bodies, task: u64, messages: usize,
             internal_date: Timestamp::now(),
         };
         let delivery = Delivery {
-            operation: Some(OperationId::random()),
+            operation: OperationId::random(),
             account: AccountId(1 + task % ACCOUNTS),
             target: Target::Inbox,
             message,

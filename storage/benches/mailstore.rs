@@ -82,7 +82,7 @@ impl House {
         let work = (0..tasks).map(|task| async move {
             for _ in 0..each {
                 let delivery = Delivery {
-                    operation: Some(OperationId::random()),
+                    operation: OperationId::random(),
                     account: AccountId(1 + task as u64 % accounts),
                     target: Target::Inbox,
                     message: self.message(4_000).await,

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::{Error, Result};
+
 /// Makes a folder and those above it that are missing. When this returns its name is on the disk, also if it was
 /// there before: whoever made it may have been killed before its name was.
 pub fn make(path: &Path) -> io::Result<()> {
@@ -30,4 +32,16 @@ pub fn sync(path: &Path) -> io::Result<()> {
 /// The folder that holds the path's last name.
 pub fn above(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Keeps other processes out for as long as the file is open. `Unavailable` if one has it.
+pub fn lock(path: &Path) -> Result<File> {
+    let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(Error::Unavailable(format!("{} is open in another process", path.display()).into()))
+        }
+        Err(fs::TryLockError::Error(error)) => Err(error.into()),
+    }
 }

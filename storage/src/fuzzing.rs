@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::kv::record::Record;
-use crate::{Error, Result, bodies, directory, kv, mailstore, queue};
+use crate::{Error, Result, bodies, cluster, directory, kv, mailstore, queue, raft};
 
 /// Decodes octets that may be anything: an error, or a value of which it asserts what must hold.
 pub type Check = fn(&Bytes) -> Result<()>;
@@ -12,11 +12,13 @@ pub type Check = fn(&Bytes) -> Result<()>;
 /// All of them, in an order that only grows: a corpus names them by their place.
 pub fn checks() -> Vec<Check> {
     [
-        kv::local::fuzzing::CHECKS,
+        kv::store::fuzzing::CHECKS,
         mailstore::fuzzing::CHECKS,
         bodies::fuzzing::CHECKS,
         queue::fuzzing::CHECKS,
         directory::fuzzing::CHECKS,
+        raft::fuzzing::CHECKS,
+        cluster::fuzzing::CHECKS,
     ]
     .concat()
 }

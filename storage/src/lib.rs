@@ -2,6 +2,7 @@
 //! shares. It knows nothing of SMTP, IMAP, POP3 or HTTP, and opens no socket.
 
 pub mod bodies;
+pub mod cluster;
 pub mod directory;
 mod error;
 pub mod folder;
@@ -11,7 +12,9 @@ pub mod kv;
 pub mod limits;
 pub mod log;
 pub mod mailstore;
+pub mod migrate;
 pub mod queue;
+pub mod raft;
 pub mod types;
 #[cfg(any(test, fuzzing, feature = "faults"))]
 pub mod volatile_file;

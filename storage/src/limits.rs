@@ -101,8 +101,8 @@ pub const LISTING_STEP_OCTETS: usize = 512 * 1024;
 
 // Transactions.
 
-/// Longest key, in octets. FoundationDB's own bound.
-pub const KEY_OCTETS: usize = 10_000;
+/// Longest key, in octets: FoundationDB's bound of 10,000 with room for what its engine puts before and behind.
+pub const KEY_OCTETS: usize = 9_900;
 /// Longest value, in octets. FoundationDB's own bound.
 pub const VALUE_OCTETS: usize = 100_000;
 /// Most that one transaction may write (keys, values and conflict ranges), in octets. FoundationDB's own bound.
@@ -113,8 +113,10 @@ pub const TRANSACTION_LIFE: Duration = Duration::from_secs(5);
 pub const TRANSACTION_ATTEMPTS: u32 = 64;
 /// How long the result of an operation is kept under its id: longer than anything can retry.
 pub const OPERATION_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the result of a commit is kept under an id that its caller alone knows: longer than that one reruns it.
-pub const COMMIT_KEPT: Duration = Duration::from_secs(10 * 60);
+/// How long the result of a commit is kept under an id that its caller alone knows: longer than that one reruns it, by the
+/// 23 hours that the clocks of who writes it and of who trims may be apart.
+pub const COMMIT_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const _: () = assert!(COMMIT_KEPT.as_secs() > 23 * 60 * 60 + 2 * DOUBT_PATIENCE.as_secs());
 /// Most pairs that one step of a range read asks the engine for: a step stays short, so that it can run
 /// inline, and a caller that stops early has wasted little.
 pub const RANGE_CHUNK_PAIRS: usize = 512;
@@ -122,8 +124,22 @@ pub const RANGE_CHUNK_PAIRS: usize = 512;
 pub const RANGE_CHUNK_OCTETS: usize = 128 * 1024;
 /// Most keys watched at once in one engine; each costs some 200 octets.
 pub const WATCHED_KEYS: usize = 100_000;
+/// Longest prefix of a cluster's keys in FoundationDB, in octets. Each write holds it up to three times.
+pub const FOUNDATIONDB_PREFIX_OCTETS: usize = 32;
+/// How long an answer of FoundationDB to a read is waited for: no version lives longer.
+pub const FOUNDATIONDB_READ_PATIENCE: Duration = TRANSACTION_LIFE;
+/// How long the end of a commit is waited for: above a recovery of FoundationDB's, which takes a few seconds, below
+/// what any client waits, and longer than a version lives, so that what read anything and is given up cannot take place
+/// later.
+pub const FOUNDATIONDB_COMMIT_PATIENCE: Duration = Duration::from_secs(10);
+const _: () = assert!(FOUNDATIONDB_COMMIT_PATIENCE.as_secs() > TRANSACTION_LIFE.as_secs());
 /// Longest wait before a rerun after a conflict; the wait doubles up to it and is jittered.
 pub const RERUN_WAIT_MAX: Duration = Duration::from_millis(50);
+/// For how long a commit of unknown result is run again to learn it: an engine that elects or recovers is back before,
+/// and clients wait for minutes (RFC 5321 §4.5.3.2.6). Shorter in the unit tests, which outlast it.
+pub const DOUBT_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 60 });
+/// Longest wait before such a rerun, unless it follows a conflict; likewise doubled and jittered.
+pub const DOUBT_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Most octets that a node remembers of the directory: some 100,000 accounts and their addresses.
 pub const DIRECTORY_CACHE_OCTETS: u64 = 64 << 20;
@@ -132,6 +148,9 @@ pub const DIRECTORY_CACHE_OCTETS: u64 = 64 << 20;
 pub const DIRECTORY_BELLS: usize = 256;
 /// How often a node looks for directory changes although nothing woke it: a watch is only a hint.
 pub const DIRECTORY_FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// A node that last looked for directory changes so long ago (it was held up, or its store is slow) answers from the
+/// store instead of from what it remembers: its clients' limits of time are longer.
+pub const DIRECTORY_CACHE_TRUSTED: Duration = Duration::from_secs(10);
 /// How long a node waits before it reads the directory's change log again after a failure.
 pub const DIRECTORY_FOLLOW_RETRY: Duration = Duration::from_millis(200);
 /// How long entries of the directory's change log are kept: longer than any node lags behind. A node
@@ -143,6 +162,8 @@ pub const DIRECTORY_TRIM_INTERVAL: Duration = Duration::from_secs(10 * 60);
 pub const DIRECTORY_TRIM_ENTRIES: usize = 1000;
 /// Ids that a node takes at once, so that makers of accounts do not wait for each other.
 pub const DIRECTORY_IDS_TAKEN: u64 = 64;
+/// Most accounts that are made in one transaction: with their mailboxes some 6,000 keys, half a megabyte.
+pub const ACCOUNTS_TOGETHER: usize = 256;
 /// Most targets of one alias, and most addresses that one account forwards to. Larger lists are a
 /// mailing list's matter.
 pub const ALIAS_TARGETS: usize = 500;
@@ -185,11 +206,17 @@ pub const BODIES_TOGETHER: usize = 256;
 /// Longest body that is loaded together with others, in octets; a longer one streams by itself.
 pub const BODY_LOADED_OCTETS: u64 = 128 * 1024;
 /// Bodies of one segment that lie no further apart than this (octets) are read in one go: a page, which is read
-/// anyway. Remote object stores close larger gaps by themselves.
+/// anyway.
 pub const SEGMENT_GAP_OCTETS: u64 = 4 * 1024;
+/// The same in a bucket, where a request costs more than octets: what is read in vain is held in memory with the rest.
+pub const REMOTE_GAP_OCTETS: u64 = 32 * 1024;
+/// Segments of which bodies are read at once, for one reader.
+pub const SEGMENTS_TOGETHER: usize = 8;
 /// Messages whose header prefixes are looked up together by a reader of many messages; a prefix is at most
 /// [`PREFIX_OCTETS`].
 pub const PREFIXES_TOGETHER: usize = 64;
+/// Bodies that a verification looks at at once; where it reads them, each holds [`BODY_READ_AHEAD_OCTETS`] at most.
+pub const VERIFIED_TOGETHER: usize = 16;
 /// Most problems that a verification lists; it counts all.
 pub const VERIFY_PROBLEMS_LISTED: usize = 1000;
 /// Longest payload of a queue entry, in octets: some 10,000 recipients with their state.
@@ -233,3 +260,90 @@ pub const COMMIT_QUEUE_OCTETS: usize = 32 * 1024 * 1024;
 pub const WINDOW_KEYS: usize = 150_000;
 /// Most octets of memtables kept for readers of old versions. Past it old versions leave early.
 pub const RETAINED_MEMTABLE_OCTETS: u64 = 48 * 1024 * 1024;
+
+/// Most octets of a call between nodes, and of its answer.
+pub const CALL_OCTETS: usize = 32 << 20;
+/// Most octets of a group's last entries that a voter keeps in memory, for followers that ask for them; those not
+/// yet on disk are kept in any case, and bounded by [`LOG_QUEUE_OCTETS`].
+pub const RAFT_TAIL_OCTETS: usize = 16 << 20;
+/// Octets of entries after which a call that carries them is sent.
+pub const RAFT_SENT_OCTETS: usize = 2 << 20;
+/// Most entries in such a call.
+pub const RAFT_SENT_ENTRIES: u64 = 256;
+/// Most entries that are handed to the log at once.
+pub const RAFT_APPENDED_ENTRIES: u64 = 16;
+/// Octets of the log that are kept for voters that lag behind, unless set otherwise.
+pub const RAFT_LOG_KEPT_OCTETS: u64 = 256 << 20;
+/// So many times as much is kept at most for a voter that receives a state, or catches up behind one.
+pub const RAFT_LOG_HELD_TIMES: u64 = 8;
+/// How often it is looked what of a group's log may be purged.
+pub const RAFT_TEND: Duration = Duration::from_millis(500);
+/// How long a call that carries entries may take: longer than a disk stalls.
+pub const RAFT_APPEND_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the next voter waits for the one before it to follow a leader that is gone.
+pub const RAFT_SUCCESSION_STEP: Duration = Duration::from_millis(100);
+/// How long a voter that cannot be reached is left alone.
+pub const RAFT_BACKOFF: Duration = Duration::from_millis(100);
+/// Octets of pairs after which a part of a state is sent.
+pub const SNAPSHOT_PART_OCTETS: usize = 2 << 20;
+/// How long a part may take: the last one ends with the flushing of a whole tree.
+pub const SNAPSHOT_PART_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a part is sent again while its answers are lost; then another state is sent from its begin.
+pub const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(100);
+const _: () = assert!(SNAPSHOT_PATIENCE.as_secs() >= 3 * SNAPSHOT_PART_PATIENCE.as_secs());
+/// Longest pause between two such attempts; it doubles up to it.
+pub const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Most reads that wait for one confirmation of the leader.
+pub const READS_WAITING: usize = 65_536;
+/// How long a read waits for a leader, or for whoever answers.
+pub const READ_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a read waits for this node's voter to catch up; then it goes to others.
+pub const LAG_PATIENCE: Duration = Duration::from_secs(1);
+/// For how long reads then go to others at once.
+pub const LAG_REMEMBERED: Duration = Duration::from_secs(5);
+/// How long a commit waits for a leader and its majority. What was handed over by then is `CommitUnknown`.
+pub const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long one node is waited for where another could be asked.
+pub const CALL_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a change of a group's members is waited for.
+pub const MANAGE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long of that a new voter may take to receive the state, and another change to end; then it is asked for again.
+pub const COPY_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 20 });
+/// Most entries that a learner lacks when it gets a vote.
+pub const PROMOTED_LAG: u64 = 64;
+/// How long commits without a majority are waited for when a group closes.
+pub const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a voter holds another node's watch before it answers that nothing changed.
+pub const WATCH_HELD: Duration = Duration::from_secs(10);
+/// Most reads and commits of other nodes that are answered at once.
+pub const CALLS_ANSWERED: usize = 4096;
+/// Most octets of such calls, counted from 4 KiB on, and of what ranges give.
+pub const CALLS_ANSWERED_OCTETS: usize = 256 << 20;
+const _: () = assert!(CALLS_ANSWERED_OCTETS >= CALL_OCTETS);
+/// Most watches of other nodes that are held at once.
+pub const WATCHES_ANSWERED: usize = 65_536;
+
+// The roster of a cluster.
+
+/// Longest address of a node, in octets: a domain name and a port.
+pub const NODE_ADDRESS_OCTETS: usize = 260;
+/// Most tokens that wait for their nodes: the roster stays small whatever a program gone wild asks for.
+pub const CLUSTER_TOKENS: usize = 100;
+
+// Moves.
+
+/// Most pairs of a page that a move compares: with its octets, what it holds in memory of one side. Fewer in the unit
+/// tests, whose installations are small.
+pub const MOVE_PAGE_PAIRS: usize = if cfg!(test) { 8 } else { 4096 };
+/// Octets of pairs after which such a page ends. What is written for two pages is below a third of [`TRANSACTION_OCTETS`].
+pub const MOVE_PAGE_OCTETS: usize = 1_000_000;
+const _: () =
+    assert!(3 * (2 * (MOVE_PAGE_OCTETS + VALUE_OCTETS) + 64 * MOVE_PAGE_PAIRS) < TRANSACTION_OCTETS);
+/// Passes after which a source that still changes is given up: on a quiet one the second finds nothing.
+pub const MOVE_PASSES: u32 = 5;
+/// For how long a side that is away is asked again before a run of a move ends: above an election or a recovery.
+pub const MOVE_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
+/// Objects that a move copies at the same time: hides the time that a bucket takes to answer.
+pub const MOVE_OBJECTS_TOGETHER: usize = 8;
+/// Octets in which a move reads and sends objects; S3 asks for parts of 5 MiB at least. Each copy holds two of them.
+pub const MOVE_PART_OCTETS: u64 = 5 << 20;

@@ -7,6 +7,8 @@ use crate::host::meter::Load;
 
 /// The name of the server that is compared with the others.
 pub(crate) const OWN: &str = "sterna";
+/// The same as three voters: compared with one server in some figures, and alone in others.
+pub(crate) const CLUSTER: &str = "cluster";
 
 /// One run's figure.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +85,7 @@ impl Book {
 
     /// Whether the goal is reached; `None` if there is none, or nothing to compare with.
     pub(crate) fn is_reached(&self, figure: &Figure) -> Option<bool> {
-        let own = self.spread(figure.key, OWN)?.median;
+        let own = self.spread(figure.key, OWN).or_else(|| self.spread(figure.key, CLUSTER))?.median;
         match figure.goal {
             Goal::TimesPeer(times) | Goal::TimesOwn(_, times) => Some(self.ratio(figure)?.0 >= times),
             Goal::AtMostTimesPeer(times) => Some(self.ratio(figure)?.0 <= times),

@@ -35,7 +35,7 @@ const fn figure(key: &'static str, title: &'static str, unit: &'static str, goal
 const RATE: &str = "messages/s";
 
 /// All of them, in the order of the report.
-pub(crate) const FIGURES: [Figure; 40] = [
+pub(crate) const FIGURES: [Figure; 57] = [
     figure("disk-1", "disk: 4 kB write and fdatasync, 1 thread", "writes/s", Goal::Stated),
     figure("disk-16", "the same, 16 threads", "writes/s", Goal::Stated),
     figure("disk-64", "the same, 64 threads", "writes/s", Goal::Stated),
@@ -65,6 +65,24 @@ pub(crate) const FIGURES: [Figure; 40] = [
     figure("written-text-disk", "the same, by the disk's own count", "octets", Goal::Stated),
     figure("written-attachment", "written per octet of mail, 20 kB base64", "octets", Goal::AtMost(3.5)),
     figure("written-attachment-disk", "the same, by the disk's own count", "octets", Goal::Stated),
+    figure(
+        "cluster-smtp",
+        "SMTP to visible in INBOX, 4 kB, 64 connections: one server to three voters",
+        RATE,
+        Goal::AtMostTimesPeer(3.0),
+    ),
+    figure("cluster-written", "written per octet of mail and voter, 20 kB text", "octets", Goal::Stated),
+    figure("cluster-puts", "writes to the bucket per 1,000 messages of 20 kB", "PUTs", Goal::Stated),
+    figure("cluster-read-first", "FETCH packed bodies, first after a restart", RATE, Goal::Stated),
+    figure("cluster-read-again", "the same, once more", RATE, Goal::Stated),
+    figure(
+        "config-p50",
+        "a change until it is in force on all three voters, half of them",
+        "ms",
+        Goal::Stated,
+    ),
+    figure("config-p99", "the same, 99 %", "ms", Goal::AtMost(100.0)),
+    figure("config-most", "the same, the longest", "ms", Goal::Stated),
     figure("rss-fresh", "memory, fresh", "MB", Goal::AtMost(40.0)),
     figure("rss-loaded", "memory, after the loads above", "MB", Goal::AtMost(150.0)),
     figure(
@@ -78,6 +96,25 @@ pub(crate) const FIGURES: [Figure; 40] = [
     figure("million-disk", "disk taken per message of those", "octets", Goal::Stated),
     figure("million-octets", "octets of such a message", "octets", Goal::Stated),
     figure("million-restart", "time to stop and start with those", "ms", Goal::Stated),
+    figure("directory-import", "making 1,000,000 accounts from a file", "accounts/s", Goal::Stated),
+    figure(
+        "directory-disk",
+        "disk taken per account of those, its mailboxes included",
+        "octets",
+        Goal::Stated,
+    ),
+    figure("directory-start", "start with those, until ready", "ms", Goal::AtMost(10_000.0)),
+    figure("directory-rss", "memory after that start", "MB", Goal::Stated),
+    figure("directory-known-p50", "RCPT of any of those, half of them", "ms", Goal::Stated),
+    figure("directory-known-p99", "the same, 99 %", "ms", Goal::Stated),
+    figure(
+        "directory-unknown-p50",
+        "RCPT of addresses that do not exist there, half of them",
+        "ms",
+        Goal::Stated,
+    ),
+    figure("directory-unknown-p99", "the same, 99 %", "ms", Goal::Stated),
+    figure("directory-rss-asked", "memory after those", "MB", Goal::Stated),
     figure("compress-text", "zstd makes a 20 kB text message smaller by", "times", Goal::Stated),
     figure("compress-attachment", "zstd makes a 20 kB base64 message smaller by", "times", Goal::Stated),
     figure("fill", "filling the mailbox of 10 k", RATE, Goal::Stated),

@@ -21,7 +21,7 @@ use crate::book::Book;
 use crate::client::text::Library;
 use crate::options::Options;
 use crate::rows::{GROUPS, Stage};
-use crate::server::{Peer, PeerKind, Server, SternaServer, missing_packages};
+use crate::server::{Cluster, Peer, PeerKind, Server, SternaServer, missing_packages};
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse(std::env::args().skip(1))?;
@@ -65,6 +65,9 @@ fn servers(options: &Options) -> Vec<Start> {
         if options.peers.contains(&kind) && wanted(name) {
             servers.push(Box::new(move |folder, users| Ok(Box::new(Peer::start(folder, kind, users)?))));
         }
+    }
+    if wanted("cluster") {
+        servers.push(Box::new(|folder, users| Ok(Box::new(Cluster::start(folder, users)?))));
     }
     servers.push(Box::new(|folder, users| Ok(Box::new(SternaServer::start(folder, users)?))));
     servers

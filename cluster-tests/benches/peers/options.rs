@@ -10,11 +10,12 @@ use crate::server::PeerKind;
 /// How to call it.
 pub(crate) const USAGE: &str = "\
 cargo bench -p sterna-cluster-tests --bench peers -- [options]
-  --rows A,B      of: disk smtp append fetch store search idle memory written rss million
-                  (default: all but million)
+  --rows A,B      of: disk smtp append fetch store search idle memory cluster config written rss million
+                  directory (default: all but million and directory)
   --runs N        runs of each figure (default 3)
   --peers A,B     of: maildir sdbox hibernating none (default: those that the rows are compared with)
   --seconds S     length of a run that has no end of its own (default 4)
+  --accounts N    accounts of the directory (default 1000000)
   --quick         a second's work for each row: shows that it works, not how fast
   --folder PATH   where all data goes, on the disk to be measured (default: the temporary folder)
   --report PATH   the machine-readable report (default: target/bench/peers.json)
@@ -56,17 +57,30 @@ pub(crate) struct Sizes {
     pub(crate) idle: usize,
     /// Messages in each mailbox of the million.
     pub(crate) million_each: usize,
+    /// Accounts of the large directory.
+    pub(crate) accounts: usize,
 }
 
-const FULL: Sizes =
-    Sizes { small: 10_000, big: 100_000, users: 1_000, spread: 200, idle: 2_000, million_each: 1_000 };
-const QUICK: Sizes = Sizes { small: 200, big: 600, users: 40, spread: 20, idle: 40, million_each: 10 };
+const FULL: Sizes = Sizes {
+    small: 10_000,
+    big: 100_000,
+    users: 1_000,
+    spread: 200,
+    idle: 2_000,
+    million_each: 1_000,
+    accounts: 1_000_000,
+};
+const QUICK: Sizes =
+    Sizes { small: 200, big: 600, users: 40, spread: 20, idle: 40, million_each: 10, accounts: 1_000 };
+
+/// What is measured only where it is asked for: it takes long.
+const ON_REQUEST: [&str; 2] = ["million", "directory"];
 
 impl Options {
     /// From the program's arguments.
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self> {
         let mut options = Self {
-            rows: GROUPS.iter().map(|group| group.name).filter(|name| *name != "million").collect(),
+            rows: GROUPS.iter().map(|group| group.name).filter(|name| !ON_REQUEST.contains(name)).collect(),
             runs: 3,
             peers: vec![PeerKind::Maildir, PeerKind::Sdbox, PeerKind::Hibernating],
             seconds: 4.0,
@@ -85,6 +99,7 @@ impl Options {
                 "--runs" => options.runs = value()?.parse()?,
                 "--peers" => options.peers = peers_named(&value()?)?,
                 "--seconds" => options.seconds = value()?.parse()?,
+                "--accounts" => options.sizes.accounts = value()?.parse()?,
                 "--folder" => options.folder = value()?.into(),
                 "--report" => options.report = Some(value()?.into()),
                 "--quick" => {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::book::{Book, OWN, Spread};
+use crate::book::{Book, CLUSTER, OWN, Spread};
 use crate::figure::{FIGURES, Figure, Goal};
 
 /// Says what is being done.
@@ -24,7 +24,8 @@ pub(crate) fn print(book: &Book) {
         for (place, server) in book.servers(figure.key).into_iter().enumerate() {
             let Some(spread) = book.spread(figure.key, server) else { continue };
             let title = if place == 0 { format!("{}, {}", figure.title, figure.unit) } else { String::new() };
-            let verdict = if server == OWN { verdict(book, figure) } else { String::new() };
+            let is_judged = server == OWN || place == 0 && server == CLUSTER;
+            let verdict = if is_judged { verdict(book, figure) } else { String::new() };
             println!("{title:<68} {server:<12}{:>34}{verdict}{}", numbers(&spread), load(&spread));
         }
     }

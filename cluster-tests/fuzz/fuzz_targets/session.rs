@@ -99,10 +99,8 @@ impl Node {
     async fn account(&self, number: u32) -> Arc<Account> {
         let mut new = NewAccount::at(format!("user{number}@example.org").parse().expect("an address"));
         new.password_hash = Some(self.password.clone());
-        let mailboxes = self.context.store.clone();
-        let also =
-            move |tx: &mut _, account: &Account| mailboxes.create_account(tx, account.id, account.domain);
-        let account = self.context.directory.create_account(new, also).await.expect("new");
+        let mailboxes = |id, domain| self.context.store.add_account(id, domain);
+        let account = self.context.directory.create_account(new, mailboxes).await.expect("new");
         let inbox = self.context.store.mailbox(account.id, &MailboxName::inbox()).await.expect("INBOX");
         let mut messages = Vec::new();
         for (message, flags) in

@@ -84,7 +84,7 @@ pub fn imap_item(text: &[u8], depth: usize) -> &[u8] {
                 }
             }
         }
-        Some(b'~') => imap_literal(&text[1..], true),
+        Some(b'~') if text.get(1) == Some(&b'{') => imap_literal(&text[1..], true),
         Some(b'{') => imap_literal(text, false),
         Some(_) => imap_atom(text),
         None => panic!("an item is missing"),
@@ -102,32 +102,42 @@ fn imap_literal(text: &[u8], binary: bool) -> &[u8] {
     &octets[length..]
 }
 
-/// An atom, a number, a flag, or the name of a FETCH item, whose section may hold spaces and lists.
+/// An atom, a number or a flag; brackets are characters of keywords like any other (RFC 9051 §9, atom-specials).
 fn imap_atom(text: &[u8]) -> &[u8] {
-    let mut at = 0;
-    let mut section = false;
-    while let Some(octet) = text.get(at) {
-        match octet {
-            // Anywhere else it is a character of a keyword (RFC 9051 §9, atom-specials).
-            b'[' if has_section(&text[..at]) => section = true,
-            b']' => section = false,
-            // Names of fields in a section may be strings.
-            b'"' | b'{' if section => {
-                at = text.len() - imap_item(&text[at..], 0).len();
-                continue;
-            }
-            b' ' | b'(' | b')' | b'"' | b'{' if !section => break,
-            octet => assert!(!octet.is_ascii_control(), "{}", shown(text)),
-        }
-        at += 1;
-    }
-    assert!(at > 0 && !section, "{}", shown(text));
-    &text[at..]
+    let end = text.iter().position(|octet| b" ()\"{".contains(octet)).unwrap_or(text.len());
+    assert!(end > 0 && !text[..end].iter().any(u8::is_ascii_control), "{}", shown(text));
+    &text[end..]
 }
 
-/// Whether so far it is the name of a FETCH item that has a section.
-fn has_section(name: &[u8]) -> bool {
-    [&b"BODY"[..], b"BINARY", b"BINARY.SIZE"].iter().any(|item| name.eq_ignore_ascii_case(item))
+/// The list of a FETCH response: names with values (RFC 9051 §9, msg-att).
+fn fetch_items(text: &[u8]) {
+    let mut rest = text.strip_prefix(b"(").unwrap_or_else(|| panic!("no list: {}", shown(text)));
+    loop {
+        let value = fetch_name(rest).strip_prefix(b" ");
+        rest = imap_item(value.unwrap_or_else(|| panic!("no value: {}", shown(rest))), 1);
+        match rest.strip_prefix(b" ") {
+            Some(next) => rest = next,
+            None => return assert!(rest == b")", "{}", shown(rest)),
+        }
+    }
+}
+
+/// The name of a FETCH item with its section, in which spaces, lists and strings may stand, and origin.
+fn fetch_name(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|octet| b" [".contains(octet)).unwrap_or(text.len());
+    let has_section = [&b"BODY"[..], b"BINARY", b"BINARY.SIZE"].contains(&&text[..end]);
+    let Some(mut rest) = text[end..].strip_prefix(b"[").filter(|_| has_section) else {
+        return imap_atom(text);
+    };
+    loop {
+        rest = match rest.first() {
+            Some(b']') if rest[1..].starts_with(b" ") => return &rest[1..],
+            Some(b']') => return imap_atom(&rest[1..]),
+            Some(b'"' | b'{') => imap_item(rest, 0),
+            Some(octet) if !octet.is_ascii_control() => &rest[1..],
+            _ => panic!("a section without end: {}", shown(text)),
+        }
+    }
 }
 
 fn shown(text: &[u8]) -> String {
@@ -189,7 +199,7 @@ impl ImapClient {
             }
             b"FETCH" => {
                 assert!((1..=self.exists).contains(&number), "FETCH of {number} of {}", self.exists);
-                items(rest);
+                fetch_items(rest);
             }
             _ => panic!("{}", shown(text)),
         }

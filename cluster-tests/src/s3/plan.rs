@@ -38,6 +38,11 @@ impl Fault {
         Self::Slow(Duration::from_millis(100)),
         Self::LostAnswer,
     ];
+
+    /// What a service in trouble does, silence apart, which takes a request's whole time.
+    pub fn storm(slow: Duration) -> [Self; 6] {
+        [Self::SlowDown, Self::InternalError, Self::Reset, Self::Torn, Self::LostAnswer, Self::Slow(slow)]
+    }
 }
 
 /// What the server does otherwise than asked. All calls may come while it runs.

@@ -1,8 +1,8 @@
 //! A server with a neighbour to be served, and what it may cost to serve it meanwhile.
 
-use std::io::Write as _;
 use std::time::Instant;
 
+use sterna_cluster_tests::console::tell;
 use sterna_cluster_tests::neighbour::Neighbour;
 use sterna_cluster_tests::process::Process;
 use sterna_cluster_tests::sterna::{Options, Sterna};
@@ -38,7 +38,7 @@ impl Scene {
 
     /// Something to be told beside what [`Scene::end`] tells.
     pub(super) fn tell(&self, what: &str) {
-        let _ = writeln!(std::io::stderr(), "{}: {what}", self.name);
+        tell(&format!("{}: {what}", self.name));
     }
 
     /// Ends: the neighbour was served in time, and the server kept within its memory.

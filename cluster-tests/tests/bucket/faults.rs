@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use sterna_cluster_tests::console::{setting, tell};
 use sterna_cluster_tests::s3::Fault;
 use sterna_storage::Error;
 use sterna_storage::bodies::{BodiesConfig, RequestKind};
 
-use super::scene::{DOMAIN, Scene, commit, noise, open, owner, read, real_bucket, settings, tell};
+use super::scene::{DOMAIN, Scene, commit, noise, open, owner, read, real_bucket, settings};
 
 /// Long enough for three parts.
 const LONG: usize = 11 << 20;
@@ -63,18 +64,11 @@ async fn each_request_outlives_each_fault() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_loses_nothing_and_leaves_nothing() {
-    let seed = std::env::var("STERNA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(4);
+    let seed = setting("STERNA_TEST_SEED").unwrap_or(4);
     tell(&format!("STERNA_TEST_SEED={seed}"));
     let scene = Scene::new(BodiesConfig { segment_octets: 1 << 20, ..settings() }).await;
     let mut dice = StdRng::seed_from_u64(seed);
-    let faults = [
-        Fault::SlowDown,
-        Fault::InternalError,
-        Fault::Reset,
-        Fault::Torn,
-        Fault::LostAnswer,
-        Fault::Slow(Duration::from_millis(20)),
-    ];
+    let faults = Fault::storm(Duration::from_millis(20));
     scene.server.plan().chance(seed, 0.3, &faults);
     let mut living = Vec::new();
     for uid in 1..=200u32 {

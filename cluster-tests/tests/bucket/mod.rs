@@ -3,5 +3,6 @@
 mod away;
 mod faults;
 mod identity;
-mod scene;
-mod whole;
+mod outage;
+pub(crate) mod scene;
+pub(crate) mod whole;

@@ -147,12 +147,6 @@ pub(crate) async fn read(bodies: &Bodies, id: BodyId) -> sterna_storage::Result<
     Ok(chunks.concat())
 }
 
-/// Cargo shows it where a test failed, or with `--nocapture`.
-pub(crate) fn tell(text: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
 pub(crate) fn owner(uid: u32) -> Owner {
     let uid = Uid::new(uid).expect("not 0");
     Owner::Message { account: AccountId(1), mailbox: MailboxId(1), uid }

@@ -4,17 +4,18 @@ use std::fs;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use sterna_cluster_tests::console::tell;
 use sterna_cluster_tests::host::wait_for;
 use sterna_cluster_tests::s3::{ACCESS_KEY, Fault, S3Server, SECRET_KEY};
 use sterna_cluster_tests::sterna::{Options, Sterna, address};
 use sterna_cluster_tests::wire::Wire;
 use sterna_storage::bodies::RequestKind;
 
-use super::scene::{BUCKET, noise, tell};
+use super::scene::{BUCKET, noise};
 use crate::mail;
 
 /// A server over the bucket; `more` are further lines of its section `[bodies]`.
-fn options(s3: &S3Server, more: &str) -> Options {
+pub(crate) fn options(s3: &S3Server, more: &str) -> Options {
     let bodies = format!(
         "[bodies]\nstore = \"s3\"\nbucket = \"{BUCKET}\"\nendpoint = \"{}\"\nplain_http = true\n\
          segment_age_seconds = 1\n{more}",
@@ -25,7 +26,7 @@ fn options(s3: &S3Server, more: &str) -> Options {
 }
 
 /// A message that no compression makes much shorter, of about so many octets.
-fn message(number: usize, octets: usize) -> String {
+pub(super) fn message(number: usize, octets: usize) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(noise(number as u64, octets * 3 / 4));
     let lines: Vec<&str> =
@@ -55,8 +56,13 @@ fn status(server: &Sterna) -> serde_json::Value {
     serde_json::from_str(&server.cli(&["bodies", "status", "--json"]).stdout).expect("JSON")
 }
 
+/// How many bodies wait for the bucket.
+pub(super) fn staged(server: &Sterna) -> u64 {
+    status(server)["staged"].as_u64().expect("a number")
+}
+
 fn wait_until_packed(server: &Sterna) {
-    wait_for("packing", || (status(server)["staged"] == 0).then_some(()));
+    wait_for("packing", || (staged(server) == 0).then_some(()));
 }
 
 fn verify(server: &Sterna) {
@@ -80,14 +86,7 @@ fn mail_comes_and_goes_in_a_storm() {
     tell(&format!("seed {seed}"));
     let s3 = S3Server::start(&[BUCKET]);
     let server = Sterna::start_with(&["ann"], &options(&s3, ""));
-    let faults = [
-        Fault::SlowDown,
-        Fault::InternalError,
-        Fault::Reset,
-        Fault::Torn,
-        Fault::LostAnswer,
-        Fault::Slow(Duration::from_millis(50)),
-    ];
+    let faults = Fault::storm(Duration::from_millis(50));
     s3.plan().chance(seed, 0.2, &faults);
     deliver(&server, 0..100, 20_000);
     deliver(&server, 100..104, 1_000_000);
@@ -166,14 +165,15 @@ fn a_server_starts_without_its_bucket() {
 
 #[test]
 fn a_wrong_bucket_ends_the_start() {
-    let s3 = S3Server::start(&[BUCKET, "empty"]);
+    let s3 = S3Server::start(&[BUCKET, "empty", "anothers"]);
     let mut first = Sterna::start_with(&["ann"], &options(&s3, ""));
     deliver(&first, 0..1, 1000);
     let other = "sterna cluster 00000000000000000000000000000000\n";
-    fs::write(s3.folder("empty").join("cluster"), other).expect("written");
+    fs::write(s3.folder("anothers").join("cluster"), other).expect("written");
     for (from, to, said) in [
         ("bucket = \"mail\"", "bucket = \"absent\"", "S3 bucket \"absent\" does not exist"),
-        ("bucket = \"mail\"", "bucket = \"empty\"", "belongs to another cluster"),
+        ("bucket = \"mail\"", "bucket = \"anothers\"", "belongs to another cluster"),
+        ("bucket = \"mail\"", "bucket = \"empty\"", "is not where this cluster keeps bodies"),
         (
             "store = \"s3\"",
             "store = \"s3\"\ncredentials = \"file\"\ncredentials_file = \"keys\"",

@@ -30,7 +30,12 @@ pub enum Found {
     /// One of ours, with room for the message.
     Ours(Admission),
     /// An address of another system.
-    Elsewhere(Mailbox),
+    Elsewhere {
+        /// The address.
+        mailbox: Mailbox,
+        /// Whether its domain is known not to be ours; else this node is cut off, and another may know better.
+        is_certain: bool,
+    },
 }
 
 /// A recipient that was accepted.
@@ -64,15 +69,15 @@ impl Recipients {
             ForwardPath::Mailbox(mailbox) => match mailbox.address() {
                 Some(address) => (mailbox.clone(), self.directory.resolve(&address).await.map_err(unknown)?),
                 // An address literal names a host, and mail is kept for domains.
-                None => return Ok(Found::Elsewhere(mailbox.clone())),
+                None => return Ok(Found::Elsewhere { mailbox: mailbox.clone(), is_certain: true }),
             },
         };
         match resolution {
-            Resolution::NotLocal if self.is_hosts_own(&mailbox) => {
+            Resolution::NotLocal { .. } if self.is_hosts_own(&mailbox) => {
                 let postmaster = Candidate { path: ForwardPath::Postmaster, ..candidate.clone() };
                 Box::pin(self.find(&postmaster, size_octets)).await
             }
-            Resolution::NotLocal => Ok(Found::Elsewhere(mailbox)),
+            Resolution::NotLocal { is_current } => Ok(Found::Elsewhere { mailbox, is_certain: is_current }),
             Resolution::Unknown => Err(reply::NO_SUCH_USER),
             Resolution::Deliver { accounts, forwards } => {
                 if forwards.is_empty() && !is_role(mailbox.local_part()) {

@@ -40,7 +40,7 @@ impl Deliverer {
             internal_date: filing.envelope.origin.received,
         };
         let delivery = Delivery {
-            operation: Some(local_operation(filing.id, filing.account)),
+            operation: local_operation(filing.id, filing.account),
             account: filing.account,
             target: mailstore::Target::Inbox,
             message,

@@ -262,7 +262,7 @@ mod tests {
             let hash = authenticator.passwords().hash("right").await.expect("hashes");
             let address = "ann@a.example".parse().expect("address");
             let new = NewAccount { password_hash: Some(hash), ..NewAccount::at(address) };
-            let ann = directory.create_account(new, |_, _| {}).await.expect("made");
+            let ann = directory.create_account(new, async |_, _| Ok(())).await.expect("made");
             Self { directory, authenticator, ann }
         }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::deliver::Deliverer;
 use crate::deliver::admission::{Admission, Found, RELAYING_DENIED, Recipients};
 use crate::deliver::intake::{Intake, taken};
+use crate::deliver::reply::TRY_AGAIN;
 use crate::login::sasl::Credentials;
 use crate::net::{Connection, Reservation};
 use crate::smtp::codec::{EnhancedCode, ForwardPath, Reply};
@@ -56,7 +57,8 @@ impl Policy for MxPolicy {
         let size = transaction.parameters.size_octets.unwrap_or(0);
         let refusal = match self.mx.recipients.find(candidate, size).await {
             Ok(Found::Ours(admission)) => return Ok(admission),
-            Ok(Found::Elsewhere(_)) => RELAYING_DENIED,
+            Ok(Found::Elsewhere { is_certain: true, .. }) => RELAYING_DENIED,
+            Ok(Found::Elsewhere { is_certain: false, .. }) => TRY_AGAIN,
             Err(refusal) => refusal,
         };
         tracing::info!(peer = %peer.address, reply = %refusal, "recipient refused");

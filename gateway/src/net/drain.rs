@@ -21,7 +21,19 @@ struct Inner {
     started: CancellationToken,
     forced: CancellationToken,
     tasks: TaskTracker,
-    ends: Mutex<Option<Instant>>,
+    /// Of grace: when it began, and when it ends.
+    period: Mutex<Option<(Instant, Instant)>>,
+}
+
+/// A moment in the first half of the grace period, which stays the same however often a session waits for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn(f32);
+
+impl Turn {
+    /// Any.
+    pub fn draw() -> Self {
+        Self(rand::random::<f32>() / 2.0)
+    }
 }
 
 impl Drain {
@@ -40,13 +52,18 @@ impl Drain {
         self.inner.started.cancelled().await;
     }
 
-    /// Ends at a random moment in the first half of the grace period: for sessions that could all
-    /// leave at once, so that their clients do not all reconnect in the same instant.
-    pub async fn turn(&self) {
+    /// Ends when the holder of the turn leaves: for sessions that could all leave at once, so that their clients do not all
+    /// reconnect in the same instant.
+    pub async fn comes_to(&self, turn: Turn) {
         self.started().await;
-        let ends = (*self.inner.ends.lock()).unwrap_or_else(Instant::now);
-        let left = ends.saturating_duration_since(Instant::now());
-        tokio::time::sleep(left.mul_f64(rand::random::<f64>() / 2.0)).await;
+        if let Some(moment) = self.moment(turn) {
+            tokio::time::sleep_until(moment).await;
+        }
+    }
+
+    fn moment(&self, turn: Turn) -> Option<Instant> {
+        let (begins, ends) = (*self.inner.period.lock())?;
+        Some(begins + (ends - begins).mul_f32(turn.0))
     }
 
     /// Ends when the grace period is over.
@@ -74,7 +91,8 @@ impl Drain {
     /// Starts the drain and waits until every task has ended. What has not after `grace` is dropped.
     /// Returns whether all ended by themselves.
     pub async fn run(&self, grace: Duration) -> bool {
-        *self.inner.ends.lock() = Some(Instant::now() + grace);
+        let now = Instant::now();
+        *self.inner.period.lock() = Some((now, now + grace));
         self.inner.started.cancel();
         self.inner.tasks.close();
         let in_time = tokio::time::timeout(grace, self.inner.tasks.wait()).await.is_ok();
@@ -102,13 +120,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn turns_lie_within_the_grace_period() {
-        let drain = Drain::new();
-        for _ in 0..20 {
+    async fn turns_lie_in_the_first_half_of_the_grace_period_and_stay_where_they_are() {
+        let (drain, turns) = (Drain::new(), [(); 20].map(|()| Turn::draw()));
+        let moments = |drain: &Drain| turns.map(|turn| drain.moment(turn));
+        assert_eq!(moments(&drain), [None; 20]);
+        for turn in turns {
             let mine = drain.clone();
-            drain.spawn(async move { mine.turn().await });
+            drain.spawn(async move { mine.comes_to(turn).await });
         }
         // The other half is for machines that are slow to wake anybody.
         assert!(drain.run(Duration::from_secs(4)).await);
+        let first = moments(&drain);
+        let (begins, ends) = drain.inner.period.lock().expect("it has begun");
+        let half = begins..=begins + (ends - begins) / 2;
+        assert!(first.iter().all(|moment| moment.is_some_and(|moment| half.contains(&moment))));
+        assert_eq!(moments(&drain), first, "whoever waits again waits for the same moment");
     }
 }

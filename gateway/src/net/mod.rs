@@ -15,7 +15,7 @@ mod tests;
 mod tls;
 
 pub use budget::{ByteBudget, Exhausted, Reservation};
-pub use drain::Drain;
+pub use drain::{Drain, Turn};
 pub use listener::{Listener, Mode};
 pub use permits::{Permit, Permits};
 pub use stream::{Connection, Stream, TlsFacts};

@@ -6,21 +6,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use sterna_storage::bodies::Owner;
-use sterna_storage::directory::Resolution;
 use sterna_storage::kv::record::Record;
 use sterna_storage::queue::{Claim, Entry};
 use sterna_storage::types::{QueueId, Timestamp};
 use sterna_storage::{Error, Result};
 
+use super::notice::Ready;
 use super::report;
 use super::worker::Worker;
-use crate::deliver::envelope::{BodyKind, Envelope, Failure, Notify, Origin, State, Target};
-use crate::deliver::{plan, reply};
+use crate::deliver::envelope::{Envelope, Failure, State, Target};
+use crate::deliver::reply;
 use crate::limits;
-use crate::message::dsn::{Action, Composed};
 use crate::net::Reservation;
 use crate::outbound::{Content, Delivery, Destination, Job, Outcome, Refusal};
 use crate::smtp::client::{RecipientRequest, Request};
@@ -54,12 +52,15 @@ impl Worker {
     async fn set_aside(&self, claim: &Claim, error: &Error) {
         let (id, queue) = (claim.entry.id, &self.inner.parts.queue);
         tracing::error!(%id, %error, "queue entry cannot be read: held");
-        let held = async {
-            queue.hold(id).await?;
-            queue.reschedule(claim, claim.entry.due, &claim.entry.payload).await
-        };
-        if let Err(error) = held.await {
-            tracing::error!(%id, %error, "queue entry cannot be held");
+        let mut tries = Tries::of(id);
+        loop {
+            let held = match queue.hold(id).await {
+                Ok(_) => queue.reschedule(claim, claim.entry.due, &claim.entry.payload).await,
+                Err(error) => Err(error),
+            };
+            if tries.are_over(held).await {
+                return;
+            }
         }
     }
 
@@ -86,7 +87,7 @@ impl Worker {
 
     /// Sets memory aside for a message that is read whole. What is larger than any reservation can be, since the
     /// settings were others when it was taken, gets the largest.
-    async fn memory(&self, octets: u64) -> Result<Reservation> {
+    pub(super) async fn memory(&self, octets: u64) -> Result<Reservation> {
         let budget = &self.inner.parts.budget;
         let octets = usize::try_from(octets).unwrap_or(usize::MAX).min(budget.largest_octets());
         let held = budget.reserve(octets, limits::QUEUE_MEMORY_WAIT).await;
@@ -270,31 +271,27 @@ impl Worker {
     }
 
     /// Reports what is to be reported and ends the claim, in one transaction; again and again until it is done.
-    async fn end(&self, claim: &Claim, mut envelope: Envelope) {
+    async fn end(&self, claim: &Claim, envelope: Envelope) {
         let now = Timestamp::now();
         let due = report::due(&envelope, &self.inner.schedule, now);
-        let mut pause = limits::QUEUE_PAUSE;
+        let mut reported = envelope.clone();
+        report::mark(&mut reported, &due);
+        let mut tries = Tries::of(claim.entry.id);
         loop {
-            let ended = match due.is_empty() {
-                true => self.finish(claim, &envelope, None).await,
-                false => match self.report(claim, &envelope, &due, now).await {
-                    Ok(report) => {
-                        report::mark(&mut envelope, &due);
-                        self.finish(claim, &envelope, report).await
-                    }
-                    Err(error) => Err(error),
-                },
-            };
-            match ended {
-                Ok(()) => return,
-                // Cancelled, taken over, or ended by an earlier try whose answer was lost.
-                Err(Error::NotFound(_)) => return,
-                Err(error) => {
-                    tracing::warn!(id = %claim.entry.id, %error, "queue entry not ended, trying again")
+            let ended = match self.report(claim, &envelope, &due, now).await {
+                Ok(report) => self.finish(claim, &reported, report).await,
+                // The body is gone, or its domain: nobody can be told, now or later.
+                Err(Error::NotFound(what)) => {
+                    tracing::error!(id = %claim.entry.id, %what, "no report can be made");
+                    self.finish(claim, &reported, None).await
                 }
+                // Who takes the entry over while nobody can be told must not send again what was sent.
+                Err(error) if self.write_down(claim, &envelope).await => Err(error),
+                Err(_) => return,
+            };
+            if tries.are_over(ended).await {
+                return;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(30));
         }
     }
 
@@ -316,60 +313,31 @@ impl Worker {
             })
             .await
     }
-
-    /// The report as an entry of its own; `None` where its recipient does not exist.
-    async fn report(
-        &self,
-        claim: &Claim,
-        envelope: &Envelope,
-        due: &[(usize, Action)],
-        now: Timestamp,
-    ) -> Result<Option<Ready>> {
-        let parts = &self.inner.parts;
-        let Some(wanted) = self.report_recipient(envelope).await? else { return Ok(None) };
-        let wanted = plan::Wanted { notify: Some(Notify::NEVER), ..wanted };
-        let reader = parts.bodies.open_body(claim.entry.body).await?;
-        let whole = report::returns_all(envelope, due) && reader.len() <= limits::DSN_RETURN_OCTETS as u64;
-        let octets = if whole { reader.len() } else { limits::HEADER_OCTETS as u64 };
-        let _held = self.memory(octets.min(reader.len())).await?;
-        let message = [envelope.trace.as_bytes(), &reader.read_all(0..octets).await?].concat();
-        let facts =
-            report::Facts { host: &parts.outbound.config().host, now, schedule: &self.inner.schedule };
-        let Some(composed) = report::compose(envelope, due, &Bytes::from(message), &facts) else {
-            return Ok(None);
-        };
-        let staged = parts.bodies.write(envelope.body_domain, &composed.octets).await?;
-        let report = report_envelope(envelope, &composed, plan::recipients(&[wanted], now), now);
-        let entry = Entry {
-            id: QueueId::new(now),
-            created: now,
-            due: now,
-            body: staged.id,
-            body_size: staged.size,
-            payload: report.encode(),
-            held: false,
-        };
-        tracing::info!(id = %claim.entry.id, report = %entry.id, "report to the sender");
-        Ok(Some(Ready { entry, staged }))
-    }
-
-    async fn report_recipient(&self, envelope: &Envelope) -> Result<Option<plan::Wanted>> {
-        let Some(sender) = &envelope.sender else { return Ok(None) };
-        let Some(address) = sender.address() else { return Ok(Some(plan::Wanted::remote(sender.clone()))) };
-        Ok(match self.inner.parts.directory.resolve(&address).await? {
-            Resolution::NotLocal => Some(plan::Wanted::remote(sender.clone())),
-            Resolution::Unknown => None,
-            Resolution::Deliver { accounts, forwards } => {
-                Some(plan::Wanted::local(sender.clone(), accounts, &forwards))
-            }
-        })
-    }
 }
 
-/// A report that is written and not yet put into the queue.
-struct Ready {
-    entry: Entry,
-    staged: sterna_storage::bodies::Staged,
+/// Tries to end a claim, with longer and longer pauses between them.
+struct Tries {
+    id: QueueId,
+    pause: Duration,
+}
+
+impl Tries {
+    fn of(id: QueueId) -> Self {
+        Self { id, pause: limits::QUEUE_PAUSE }
+    }
+
+    /// Whether nothing is left to be done. If something is, it is time for the next try.
+    async fn are_over(&mut self, last: Result<()>) -> bool {
+        match last {
+            Ok(()) => return true,
+            // Cancelled, taken over, or ended by an earlier try whose answer was lost.
+            Err(Error::NotFound(_)) => return true,
+            Err(error) => tracing::warn!(id = %self.id, %error, "queue entry not ended, trying again"),
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Duration::from_secs(30));
+        false
+    }
 }
 
 /// The recipients to be tried now: those that are due, or, where somebody made the entry due before all of them,
@@ -388,32 +356,5 @@ fn local_refusal(error: &Error) -> Refusal {
         status,
         text: reply.text().to_owned(),
         host: None,
-    }
-}
-
-fn report_envelope(
-    about: &Envelope,
-    composed: &Composed,
-    recipients: Vec<crate::deliver::envelope::Recipient>,
-    now: Timestamp,
-) -> Envelope {
-    Envelope {
-        // Never a report about a report (RFC 5321 §6.1).
-        sender: None,
-        body: if composed.is_8bit { BodyKind::EightBitMime } else { BodyKind::SevenBit },
-        smtp_utf8: composed.smtputf8,
-        return_content: None,
-        envelope_id: None,
-        trace: String::new(),
-        body_domain: about.body_domain,
-        origin: Origin {
-            received: now,
-            account: None,
-            peer: None,
-            hello: String::new(),
-            protocol: String::new(),
-            tls: None,
-        },
-        recipients,
     }
 }

@@ -97,11 +97,11 @@ impl Policy for SubmissionPolicy {
         let size = transaction.parameters.size_octets.unwrap_or(0);
         match self.shared.recipients.find(candidate, size).await? {
             Found::Ours(admission) => Ok(admission),
-            Found::Elsewhere(address) => {
+            Found::Elsewhere { mailbox, .. } => {
                 let wanted = Wanted {
                     original: candidate.parameters.original_recipient.clone(),
                     notify: candidate.parameters.notify,
-                    ..Wanted::remote(address)
+                    ..Wanted::remote(mailbox)
                 };
                 Ok(Admission { wanted, domain: None })
             }

@@ -9,13 +9,14 @@ use axum::response::{IntoResponse, Response};
 use sterna_gateway::login::password::is_usable_hash;
 use sterna_storage::Result;
 use sterna_storage::directory::{Account, NewAccount};
-use sterna_storage::kv::Transaction;
 use sterna_storage::mailstore::Usage;
 use sterna_storage::types::{Address, DomainName, Secret};
 
 use super::reply::{Asked, At, Failure, Given, Reply};
-use super::server::{Admin, done};
-use super::view::{AccountChange, AccountDetails, AccountView, NewAccountView, Page, PageQuery};
+use super::server::Admin;
+use super::view::{
+    AccountChange, AccountDetails, AccountView, Changed, Gone, NewAccountView, Page, PageQuery,
+};
 use crate::limits;
 
 type Context = State<Arc<Admin>>;
@@ -35,18 +36,23 @@ pub(super) async fn create(admin: Context, given: Given<NewAccountView>) -> Repl
     let password_hash = match (password, password_hash) {
         (Some(_), Some(_)) => return Err(Failure::invalid("either password or password_hash")),
         (Some(password), None) => Some(hash(&admin, Secret::new(password)).await?),
-        (None, Some(hash)) if !is_usable_hash(&hash) => {
-            return Err(Failure::invalid("password_hash: not an argon2 PHC string of acceptable cost"));
-        }
-        (None, hash) => hash.map(Secret::new),
+        (None, hash) => usable(hash)?,
     };
     let new = NewAccount { address, name, password_hash, quota_octets };
-    let mailboxes = |tx: &mut Transaction, account: &Account| {
-        admin.mail.create_account(tx, account.id, account.domain);
-    };
+    let mailboxes = |id, domain| admin.mail.add_account(id, domain);
     let account = admin.directory.create_account(new, mailboxes).await?;
     tracing::info!(account = %account.address, "an account was made");
-    Ok((StatusCode::CREATED, Json(AccountView::from(&account))).into_response())
+    Ok((StatusCode::CREATED, admin.changed(AccountView::from(&account)).await).into_response())
+}
+
+/// A hash that was made elsewhere.
+pub(super) fn usable(hash: Option<String>) -> Reply<Option<Secret<String>>> {
+    match hash {
+        Some(hash) if !is_usable_hash(&hash) => {
+            Err(Failure::invalid("password_hash: not an argon2 PHC string of acceptable cost"))
+        }
+        hash => Ok(hash.map(Secret::new)),
+    }
 }
 
 async fn hash(admin: &Admin, password: Secret<String>) -> Reply<Secret<String>> {
@@ -72,7 +78,7 @@ pub(super) async fn update(
     admin: Context,
     address: At<Address>,
     change: Given<AccountChange>,
-) -> Reply<Json<AccountView>> {
+) -> Reply<Json<Changed<AccountView>>> {
     let account = existing(&admin, &address.0).await?;
     let change = change.0;
     let password_hash = match change.password {
@@ -97,12 +103,12 @@ pub(super) async fn update(
     };
     let account = admin.directory.update_account(account.id, apply).await?;
     tracing::info!(account = %account.address, "an account was changed");
-    Ok(Json(AccountView::from(&account)))
+    Ok(admin.changed(AccountView::from(&account)).await)
 }
 
-pub(super) async fn delete(admin: Context, address: At<Address>) -> Reply<Json<serde_json::Value>> {
+pub(super) async fn delete(admin: Context, address: At<Address>) -> Reply<Json<Changed<Gone>>> {
     let account = existing(&admin, &address.0).await?;
     admin.directory.delete_account(account.id).await?;
     tracing::info!(account = %account.address, "an account was deleted");
-    Ok(done())
+    Ok(admin.changed(Gone {}).await)
 }

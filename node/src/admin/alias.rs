@@ -10,8 +10,8 @@ use sterna_storage::directory::{Alias, Resolution};
 use sterna_storage::types::{Address, DomainName};
 
 use super::reply::{Asked, At, Failure, Given, Reply};
-use super::server::{Admin, done};
-use super::view::{AliasView, Page, PageQuery, ResolutionView};
+use super::server::Admin;
+use super::view::{AliasView, Changed, Gone, Page, PageQuery, ResolutionView};
 use crate::limits;
 
 type Context = State<Arc<Admin>>;
@@ -30,7 +30,7 @@ pub(super) async fn create(admin: Context, given: Given<AliasView>) -> Reply<Res
     let alias = Alias::from(given.0);
     admin.directory.create_alias(&alias).await?;
     tracing::info!(alias = %alias.address, "an alias was made");
-    Ok((StatusCode::CREATED, Json(AliasView::from(alias))).into_response())
+    Ok((StatusCode::CREATED, admin.changed(AliasView::from(alias)).await).into_response())
 }
 
 pub(super) async fn show(admin: Context, address: At<Address>) -> Reply<Json<AliasView>> {
@@ -43,22 +43,22 @@ pub(super) async fn update(
     admin: Context,
     address: At<Address>,
     targets: Given<Vec<Address>>,
-) -> Reply<Json<AliasView>> {
+) -> Reply<Json<Changed<AliasView>>> {
     let alias = Alias { address: address.0, targets: targets.0 };
     admin.directory.update_alias(&alias).await?;
     tracing::info!(alias = %alias.address, "an alias was changed");
-    Ok(Json(alias.into()))
+    Ok(admin.changed(AliasView::from(alias)).await)
 }
 
-pub(super) async fn delete(admin: Context, address: At<Address>) -> Reply<Json<serde_json::Value>> {
+pub(super) async fn delete(admin: Context, address: At<Address>) -> Reply<Json<Changed<Gone>>> {
     admin.directory.delete_alias(&address.0).await?;
     tracing::info!(alias = %address.0, "an alias was deleted");
-    Ok(done())
+    Ok(admin.changed(Gone {}).await)
 }
 
 pub(super) async fn resolve(admin: Context, address: At<Address>) -> Reply<Json<ResolutionView>> {
     let (local, accounts, forwards) = match admin.directory.resolve(&address.0).await? {
-        Resolution::NotLocal => (false, Vec::new(), Vec::new()),
+        Resolution::NotLocal { .. } => (false, Vec::new(), Vec::new()),
         Resolution::Unknown => (true, Vec::new(), Vec::new()),
         Resolution::Deliver { accounts, forwards } => (true, accounts, forwards),
     };

@@ -13,10 +13,10 @@ use sterna_storage::types::{DomainName, Timestamp};
 use sterna_storage::{Error, Result};
 
 use super::reply::{Asked, At, Failure, Given, Reply, Teller, told};
-use super::server::{Admin, done};
+use super::server::Admin;
 use super::view::{
-    AliasDomainView, DnsRecord, DomainChange, DomainView, NewDkimView, NewDomainView, Page, PageQuery,
-    SettingsChange, SettingsView,
+    AliasDomainView, Changed, DeletedView, DnsRecord, DomainChange, DomainView, Gone, NewDkimView,
+    NewDomainView, Page, PageQuery, SettingsChange, SettingsView,
 };
 use crate::limits;
 
@@ -48,7 +48,7 @@ pub(super) async fn create(admin: Context, given: Given<NewDomainView>) -> Reply
     let new = NewDomain { name, catch_all, contact, quota_octets, dkim: vec![rsa, ed25519] };
     let domain = admin.directory.create_domain(new).await?;
     tracing::info!(domain = %domain.name, "a domain was made");
-    Ok((StatusCode::CREATED, Json(DomainView::from(&domain))).into_response())
+    Ok((StatusCode::CREATED, admin.changed(DomainView::from(&domain)).await).into_response())
 }
 
 /// Making a key takes up to a second.
@@ -70,7 +70,7 @@ pub(super) async fn update(
     admin: Context,
     name: At<DomainName>,
     change: Given<DomainChange>,
-) -> Reply<Json<DomainView>> {
+) -> Reply<Json<Changed<DomainView>>> {
     let change = change.0;
     let apply = |domain: &mut Domain| -> Result<()> {
         domain.enabled = change.enabled.unwrap_or(domain.enabled);
@@ -85,7 +85,7 @@ pub(super) async fn update(
     };
     let domain = admin.directory.update_domain(&name.0, apply).await?;
     tracing::info!(domain = %domain.name, "a domain was changed");
-    Ok(Json(DomainView::from(&domain)))
+    Ok(admin.changed(DomainView::from(&domain)).await)
 }
 
 /// Told line by line: a domain may have many accounts.
@@ -100,7 +100,7 @@ pub(super) async fn delete(
         let deleted = if query.0.accounts { delete_accounts(&admin, &name, &teller).await? } else { 0 };
         admin.directory.delete_domain(&name).await?;
         tracing::info!(domain = %name, accounts = deleted, "a domain was deleted");
-        Ok(serde_json::json!({ "deleted_accounts": deleted }))
+        Ok(Changed { what: DeletedView { deleted_accounts: deleted }, in_force: admin.in_force().await })
     }))
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn create_dkim(
     admin: Context,
     name: At<DomainName>,
     given: Given<NewDkimView>,
-) -> Reply<Json<DomainView>> {
+) -> Reply<Json<Changed<DomainView>>> {
     let key = generate(given.0.selector, given.0.algorithm.into()).await?;
     let add = |domain: &mut Domain| {
         domain.dkim.push(key.clone());
@@ -132,10 +132,13 @@ pub(super) async fn create_dkim(
     };
     let domain = admin.directory.update_domain(&name.0, add).await?;
     tracing::info!(domain = %domain.name, selector = key.selector, "a DKIM key was made");
-    Ok(Json(DomainView::from(&domain)))
+    Ok(admin.changed(DomainView::from(&domain)).await)
 }
 
-pub(super) async fn delete_dkim(admin: Context, path: At<(DomainName, String)>) -> Reply<Json<DomainView>> {
+pub(super) async fn delete_dkim(
+    admin: Context,
+    path: At<(DomainName, String)>,
+) -> Reply<Json<Changed<DomainView>>> {
     let (name, selector) = path.0;
     let remove = |domain: &mut Domain| {
         let before = domain.dkim.len();
@@ -147,7 +150,7 @@ pub(super) async fn delete_dkim(admin: Context, path: At<(DomainName, String)>) 
     };
     let domain = admin.directory.update_domain(&name, remove).await?;
     tracing::info!(domain = %name, selector, "a DKIM key was deleted");
-    Ok(Json(DomainView::from(&domain)))
+    Ok(admin.changed(DomainView::from(&domain)).await)
 }
 
 /// The records that the domain's zone needs.
@@ -201,13 +204,13 @@ pub(super) async fn list_further(
 pub(super) async fn create_further(admin: Context, given: Given<AliasDomainView>) -> Reply<Response> {
     admin.directory.create_alias_domain(&given.0.name, &given.0.target).await?;
     tracing::info!(name = %given.0.name, domain = %given.0.target, "a domain got a further name");
-    Ok((StatusCode::CREATED, Json(given.0)).into_response())
+    Ok((StatusCode::CREATED, admin.changed(given.0).await).into_response())
 }
 
-pub(super) async fn delete_further(admin: Context, name: At<DomainName>) -> Reply<Json<serde_json::Value>> {
+pub(super) async fn delete_further(admin: Context, name: At<DomainName>) -> Reply<Json<Changed<Gone>>> {
     admin.directory.delete_alias_domain(&name.0).await?;
     tracing::info!(name = %name.0, "a further name of a domain was deleted");
-    Ok(done())
+    Ok(admin.changed(Gone {}).await)
 }
 
 pub(super) async fn settings(admin: Context) -> Reply<Json<SettingsView>> {
@@ -226,7 +229,7 @@ async fn settings_view(admin: &Admin, settings: &Settings) -> Reply<SettingsView
 pub(super) async fn update_settings(
     admin: Context,
     change: Given<SettingsChange>,
-) -> Reply<Json<SettingsView>> {
+) -> Reply<Json<Changed<SettingsView>>> {
     let default_domain = match &change.0.default_domain {
         Some(name) => Some(existing(&admin, name).await?.id),
         None => None,
@@ -239,5 +242,5 @@ pub(super) async fn update_settings(
     };
     let settings = admin.directory.update_settings(apply).await?;
     tracing::info!("the settings were changed");
-    Ok(Json(settings_view(&admin, &settings).await?))
+    Ok(admin.changed(settings_view(&admin, &settings).await?).await)
 }

@@ -21,7 +21,8 @@ use sterna_storage::queue::Queue;
 use sterna_storage::types::{DomainName, Secret};
 
 use super::reply::Failure;
-use super::{account, alias, bodies, domain, health, queue, token};
+use super::{account, alias, bodies, cluster, domain, health, import, queue, token};
+use crate::cluster::Membership;
 use crate::health::Health;
 use crate::limits;
 
@@ -37,6 +38,8 @@ pub struct Admin {
     pub queue: Queue,
     /// Message bodies.
     pub bodies: Bodies,
+    /// The other nodes, if there are any.
+    pub cluster: Option<Arc<Membership>>,
     /// Whether the node is ready.
     pub health: Health,
     /// The name by which the server greets: what MX records point to.
@@ -85,6 +88,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/domains/{name}/accounts", get(account::list))
         .route("/domains/{name}/aliases", get(alias::list))
         .route("/accounts", post(account::create))
+        .route("/accounts/import", post(import::accounts))
         .route("/accounts/{address}", get(account::show).patch(account::update).delete(account::delete))
         .route("/aliases", post(alias::create))
         .route("/aliases/{address}", get(alias::show).put(alias::update).delete(alias::delete))
@@ -100,6 +104,12 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/queue/{id}/retry", post(queue::retry))
         .route("/bodies", get(bodies::status))
         .route("/bodies/verify", post(bodies::verify))
+        .route("/cluster", get(cluster::status))
+        .route("/cluster/tokens", post(cluster::invite))
+        .route("/cluster/nodes/{id}", delete(cluster::remove))
+        .route("/cluster/nodes/{id}/voter", post(cluster::add))
+        .route("/cluster/nodes/{id}/copy", post(cluster::copy))
+        .route("/cluster/nodes/{id}/lead", post(cluster::lead))
         .fallback(async || Failure::not_found("this path"))
         .layer(middleware::from_fn_with_state(admin.clone(), authorize));
     Router::new()

@@ -1,5 +1,7 @@
 //! The API over a real socket, as a client sees it.
 
+mod cluster;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use sterna_storage::queue::{Queue, QueueConfig};
 use sterna_storage::types::{AccountId, Flags, Secret, Timestamp};
 
 use super::{Admin, handler};
+use crate::cluster::Membership;
 use crate::health::Health;
 use crate::limits;
 
@@ -34,6 +37,10 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::start_in(None).await
+    }
+
+    async fn start_in(cluster: Option<Arc<Membership>>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::new(Memory::new());
         let directory = Directory::open(database.clone()).await.expect("opens");
@@ -49,6 +56,7 @@ impl Server {
             queue: Queue::open(database, bodies.clone(), QueueConfig::default()).await.expect("opens"),
             bodies,
             directory,
+            cluster,
             health: Health::new(drain.clone()),
             host_name: "mx.example.net".parse().expect("name"),
             password_characters: 12,

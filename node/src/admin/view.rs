@@ -1,10 +1,19 @@
-//! What goes over the wire, both ways. No secret is in any answer. Octets and milliseconds are numbers.
+//! What goes over the wire, both ways. No secret is in any answer but a token
+//! that was just made. Octets and milliseconds are numbers.
+
+mod cluster;
+mod import;
+mod in_force;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sterna_storage::directory::{Account, Alias, DkimAlgorithm, DkimKey, Domain, Settings};
 use sterna_storage::types::{Address, DomainName, Timestamp};
+
+pub use cluster::{ClusterView, GroupView, NewTokenView, NodeView, TokenView};
+pub use import::{ImportView, ImportedAccountView, RefusedView};
+pub use in_force::{Changed, DeletedView, Gone, InForceView, NotYetView};
 
 /// Part of a listing.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,9 +1,13 @@
 //! What can be typed.
 
+mod cluster;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use sterna_storage::types::{Address, DomainName, QueueId};
+
+pub use cluster::{ClusterCommand, TokenSource};
 
 use super::quantity::Octets;
 use crate::admin::view::AlgorithmView;
@@ -63,6 +67,11 @@ pub enum Command {
     /// Message bodies
     #[command(subcommand)]
     Bodies(BodiesCommand),
+    /// The nodes that are one server together
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Move all mail to another engine, and its bodies to another place; no server runs meanwhile
+    Migrate(Migrating),
     /// What holds for the whole system
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -190,6 +199,12 @@ pub enum AccountCommand {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// Make many accounts: one JSON object a line, with address, name, password_hash (argon2, PHC) and quota_octets, of
+    /// which only the address must be there. Accounts that exist stay as they are: the command may be given again
+    Import {
+        /// The file; `-`: standard input
+        file: PathBuf,
+    },
     /// List the accounts of a domain, or of all
     List {
         /// The domain
@@ -316,6 +331,20 @@ pub enum SettingsCommand {
         #[arg(long)]
         postmaster: Option<Address>,
     },
+}
+
+/// `sterna migrate`
+#[derive(Debug, Args)]
+pub struct Migrating {
+    /// The configuration of the new installation; --config names the old one's
+    #[arg(long, value_name = "FILE", required_unless_present = "undo")]
+    pub to: Option<PathBuf>,
+    /// Copy what can be copied while the old servers run, and switch nothing over
+    #[arg(long)]
+    pub ahead: bool,
+    /// Let an old installation serve again; what came in at the new one since is not there
+    #[arg(long, conflicts_with_all = ["to", "ahead"])]
+    pub undo: bool,
 }
 
 /// `sterna queue`

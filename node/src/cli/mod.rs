@@ -1,10 +1,14 @@
-//! The command line. Everything but `serve` and `demo` is a client of the admin API.
+//! The command line. Everything but `serve`, `demo`, `migrate` and what makes a node is a client of the admin API.
 //!
 //! Reading order: [`arguments`] (what can be typed), `client` (the API's other end), `output` (tables,
-//! JSON, progress), `password` (never from the arguments), [`run`].
+//! JSON, progress), `password` (never from the arguments), [`run`] with `cluster`, `import`, and `migrate` over `bar`.
 
 pub mod arguments;
+mod bar;
 mod client;
+mod cluster;
+mod import;
+mod migrate;
 mod output;
 mod password;
 mod quantity;

@@ -26,6 +26,11 @@ impl Output {
         if self.json { Ok(()) } else { writeln!(io::stdout(), "{}", text.as_ref()) }
     }
 
+    /// One line on what is wrong, to standard error.
+    pub(super) fn warn(&self, text: impl AsRef<str>) -> io::Result<()> {
+        writeln!(io::stderr(), "{}", text.as_ref())
+    }
+
     /// A value: as JSON, or one line per field.
     pub(super) fn value(&self, value: &Value) -> io::Result<()> {
         let mut out = io::stdout().lock();
@@ -98,7 +103,10 @@ pub(super) fn plain(name: &str, value: &Value) -> String {
 }
 
 fn is_time(name: &str) -> bool {
-    matches!(name, "created" | "due" | "oldest" | "next_attempt" | "at")
+    matches!(
+        name,
+        "created" | "due" | "oldest" | "next_attempt" | "at" | "joined" | "certified_until" | "expires"
+    )
 }
 
 /// `2026-11-22 03:04:05Z` of milliseconds since 1970.

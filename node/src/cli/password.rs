@@ -23,6 +23,8 @@ const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ234567
 /// Length of a made password: 20 of 56 characters are 116 bits.
 const MADE_CHARACTERS: usize = 20;
 
+const PASSWORD: &str = "password";
+
 /// Most octets read from standard input.
 const LINE_OCTETS: u64 = 4096;
 
@@ -35,7 +37,7 @@ pub(super) fn obtain(source: &PasswordSource) -> anyhow::Result<Obtained> {
         return Ok(Obtained { password: Some(make()), was_made: true });
     }
     if source.password_stdin {
-        return Ok(given(line(io::stdin().lock())?));
+        return Ok(given(line(PASSWORD, io::stdin().lock())?));
     }
     if !io::stdin().is_terminal() {
         bail!("no terminal to ask for the password: use --password-stdin, --generate or --no-password");
@@ -53,12 +55,13 @@ fn make() -> Secret<String> {
     Secret::new((0..MADE_CHARACTERS).map(|_| character()).collect())
 }
 
-fn line(input: impl BufRead) -> anyhow::Result<Secret<String>> {
+/// One line of input, without its end: the secret of that name.
+pub(super) fn line(what: &str, input: impl BufRead) -> anyhow::Result<Secret<String>> {
     let mut line = Zeroizing::new(String::new());
-    input.take(LINE_OCTETS).read_line(&mut line).context("reading the password")?;
+    input.take(LINE_OCTETS).read_line(&mut line).with_context(|| format!("reading the {what}"))?;
     let password = line.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        bail!("the password is empty");
+        bail!("the {what} is empty");
     }
     Ok(Secret::new(password.to_owned()))
 }
@@ -73,7 +76,7 @@ fn ask(prompt: &str) -> anyhow::Result<Secret<String>> {
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
     tcsetattr(&stdin, OptionalActions::Flush, &silent)?;
-    let line = line(stdin.lock());
+    let line = line(PASSWORD, stdin.lock());
     tcsetattr(&stdin, OptionalActions::Flush, &before)?;
     writeln!(stderr)?;
     line
@@ -85,8 +88,13 @@ mod tests {
 
     #[test]
     fn a_line_is_a_password_without_its_end() {
-        assert_eq!(line(&b"correct horse \r\nmore"[..]).expect("a line").expose(), "correct horse ");
-        assert!(line(&b"\n"[..]).is_err() && line(&b""[..]).is_err() && line(&b"\xff\n"[..]).is_err());
+        assert_eq!(
+            line(PASSWORD, &b"correct horse \r\nmore"[..]).expect("a line").expose(),
+            "correct horse "
+        );
+        for bad in [&b"\n"[..], b"", b"\xff\n"] {
+            assert!(line(PASSWORD, bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

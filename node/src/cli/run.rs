@@ -3,19 +3,22 @@
 use std::path::Path;
 
 use hyper::Method;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sterna_storage::types::{Address, DomainName};
 
 use super::arguments::{
-    AccountChanges, AccountCommand, AliasCommand, BodiesCommand, Command, DomainChanges, DomainCommand,
-    PasswordSource, Place, QueueCommand, SettingsCommand,
+    AccountChanges, AccountCommand, AliasCommand, BodiesCommand, ClusterCommand, Command, DomainChanges,
+    DomainCommand, PasswordSource, Place, QueueCommand, SettingsCommand,
 };
 use super::client::{Client, escaped};
+use super::cluster;
+use super::migrate;
 use super::output::{Column, Output, cell};
 use super::password::{self, Obtained};
 use crate::admin::view::{
-    AccountChange, AliasDomainView, AliasView, DomainChange, NewAccountView, NewDkimView, NewDomainView,
-    SettingsChange,
+    AccountChange, AliasDomainView, AliasView, DomainChange, InForceView, NewAccountView, NewDkimView,
+    NewDomainView, SettingsChange,
 };
 use crate::config::Config;
 
@@ -36,11 +39,22 @@ impl Place {
 /// Carries out any command but `serve` and `demo`.
 pub async fn run(place: &Place, command: Command) -> anyhow::Result<()> {
     let config = place.configuration()?;
-    if matches!(command, Command::Check) {
-        return Ok(());
+    let output = Output { json: place.json };
+    match &command {
+        Command::Check => return Ok(()),
+        Command::Cluster(ClusterCommand::Init) => return cluster::init(&config, &output),
+        Command::Cluster(ClusterCommand::Join { node, token, authority }) => {
+            return cluster::join(&config, (node, token, *authority), &output).await;
+        }
+        Command::Cluster(ClusterCommand::Recover { accept_loss }) => {
+            return cluster::recover(&config, *accept_loss, &output).await;
+        }
+        Command::Migrate(migrating) => return migrate::run(&config, migrating, &output).await,
+        _ => {}
     }
-    let session = Session { client: Client::new(place, &config)?, output: Output { json: place.json } };
+    let session = Session { client: Client::new(place, &config)?, output };
     match command {
+        Command::Cluster(command) => session.cluster(command).await,
         Command::Domain(command) => session.domain(command).await,
         Command::Account(command) => session.account(command).await,
         Command::Alias(command) => session.alias(command).await,
@@ -52,13 +66,14 @@ pub async fn run(place: &Place, command: Command) -> anyhow::Result<()> {
             let found = session.client.get(&format!("/resolve/{}", escaped(address.to_string()))).await?;
             Ok(session.output.value(&found)?)
         }
-        Command::Serve | Command::Demo(_) | Command::Check => Ok(()),
+        // Carried out without a server.
+        Command::Serve | Command::Demo(_) | Command::Check | Command::Migrate(_) => Ok(()),
     }
 }
 
-struct Session {
-    client: Client,
-    output: Output,
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) output: Output,
 }
 
 fn at_domain(name: &DomainName) -> String {
@@ -223,6 +238,7 @@ impl Session {
                 let made = self.client.call(Method::POST, "/accounts", Some(&new)).await?;
                 self.with_password(&format!("Account {address} is made."), made, &obtained)
             }
+            AccountCommand::Import { file } => self.import(&file).await,
             AccountCommand::List { domain } => self.list(domain, "accounts", ACCOUNT_COLUMNS).await,
             AccountCommand::Show { address } => {
                 Ok(self.output.value(&self.client.get(&at_account(&address)).await?)?)
@@ -351,14 +367,16 @@ impl Session {
         Ok(self.output.table(&items, columns)?)
     }
 
-    /// A sentence for people, the value as JSON.
-    fn changed(&self, text: &str, value: &Value) -> anyhow::Result<()> {
+    /// A sentence for people, and in a cluster another one on where that is in force; the value as JSON.
+    pub(super) fn changed(&self, text: &str, value: &Value) -> anyhow::Result<()> {
         if self.output.json {
-            self.output.value(value)?
-        } else {
-            self.output.say(text)?
+            return Ok(self.output.value(value)?);
         }
-        Ok(())
+        self.output.say(text)?;
+        match value.get("in_force") {
+            Some(in_force) => Ok(self.output.say(InForceView::deserialize(in_force)?.sentence())?),
+            None => Ok(()),
+        }
     }
 
     /// As [`Session::changed`]; a password that was made here is shown this once.

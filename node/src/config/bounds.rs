@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use sterna_gateway::limits::{PASSWORD_HASH_MEMORY_KIB, PASSWORD_HASH_PASSES};
 
-use super::Config;
+use super::{Config, MetadataEngine, StoreKind};
 
 /// A key by its path, and what is wrong with its value.
 pub(super) type Wrong = (&'static str, String);
@@ -52,6 +52,7 @@ fn numbers(config: &Config) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
         ("login.hash_passes", login.hash_passes.into(), 1..=PASSWORD_HASH_PASSES.into()),
         ("login.hash_threads", login.hash_threads as u64, 1..=1024),
         ("login.password_characters", login.password_characters as u64, 8..=128),
+        ("login.cut_off_seconds", login.cut_off_seconds, 0..=7 * DAY_SECONDS),
         ("outbound.port", config.outbound.port.into(), 1..=65_535),
         ("outbound.connections", config.outbound.connections as u64, 1..=10_000),
         (
@@ -101,11 +102,14 @@ pub(super) fn doubtful(config: &Config) -> Vec<String> {
     let silences = broken.map(|(protocol, _, least, source)| {
         format!("limits.command_timeout_seconds is {given}, and {protocol} must allow {least} ({source})")
     });
-    silences.chain(config.bodies.unused()).collect()
+    silences.chain(config.bodies.unused()).chain(config.metadata.unused()).collect()
 }
 
 fn together(config: &Config) -> Vec<Wrong> {
     let mut wrong = Vec::new();
+    if let Err(error) = config.metadata.foundationdb().check_prefix() {
+        wrong.push(("metadata.prefix", error.to_string()));
+    }
     match (&config.tls.certificate, &config.tls.key) {
         (Some(_), None) => wrong.push(("tls.certificate", "needs tls.key beside it".into())),
         (None, Some(_)) => wrong.push(("tls.key", "needs tls.certificate beside it".into())),
@@ -122,7 +126,35 @@ fn together(config: &Config) -> Vec<Wrong> {
     }
     wrong.extend(config.bodies.wrong());
     wrong.extend(level(&config.log.level));
+    wrong.extend(cluster(config));
+    wrong.extend(shared_bodies(config));
     wrong
+}
+
+fn cluster(config: &Config) -> Option<Wrong> {
+    let is_needed = config.metadata.engine == MetadataEngine::Raft;
+    match (config.cluster.listen.is_empty(), is_needed) {
+        (true, true) => Some(("metadata.engine", "\"raft\" needs cluster.listen".into())),
+        (false, false) => {
+            Some(("cluster.listen", "is of no use where metadata.engine is not \"raft\"".into()))
+        }
+        (false, true) if config.cluster.address.is_none() => {
+            Some(("cluster.listen", "needs cluster.address: where other nodes find this one".into()))
+        }
+        _ => None,
+    }
+}
+
+/// Nodes that share the metadata need one place for bodies.
+fn shared_bodies(config: &Config) -> Option<Wrong> {
+    let name = match config.metadata.engine {
+        MetadataEngine::Local => return None,
+        MetadataEngine::Raft => "raft",
+        MetadataEngine::FoundationDb => "foundationdb",
+    };
+    let is_own = config.bodies.store == StoreKind::Folder && config.bodies.folder.is_none();
+    let text = || format!("{name:?} needs a bucket, or a bodies.folder that all nodes reach");
+    is_own.then(|| ("metadata.engine", text()))
 }
 
 /// Whether a text says what is logged. A lone word must be a level: that of a module would need one.
@@ -147,6 +179,7 @@ fn twice(config: &Config) -> Vec<Wrong> {
         ("pop3.pop3", &config.pop3.pop3),
         ("pop3.pop3s", &config.pop3.pop3s),
         ("http.listen", &config.http.listen),
+        ("cluster.listen", &config.cluster.listen),
     ];
     let mut seen = HashSet::new();
     let mut wrong = Vec::new();

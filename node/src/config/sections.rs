@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use sterna_gateway::dns::DnsConfig;
@@ -10,6 +11,9 @@ use sterna_gateway::login::network::Network;
 use sterna_gateway::login::password::HashCost;
 use sterna_gateway::outbound::OutboundConfig;
 use sterna_gateway::queue::WorkerConfig;
+use sterna_storage::cluster::NodeAddress;
+use sterna_storage::directory::DirectoryConfig;
+use sterna_storage::kv::FoundationDbConfig;
 use sterna_storage::types::DomainName;
 
 fn any_address(port: u16) -> Vec<SocketAddr> {
@@ -31,6 +35,57 @@ pub struct ServerSection {
 impl Default for ServerSection {
     fn default() -> Self {
         Self { host_name: None, data: "/var/lib/sterna".into(), shutdown_grace_seconds: 30 }
+    }
+}
+
+/// `[metadata]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetadataSection {
+    /// What keeps it.
+    pub engine: MetadataEngine,
+    /// FoundationDB's cluster file; `None`: where its client looks.
+    pub cluster_file: Option<PathBuf>,
+    /// FoundationDB's client library; `None`: the system's.
+    pub client_library: Option<PathBuf>,
+    /// Keeps this cluster apart from others in the same FoundationDB.
+    pub prefix: String,
+}
+
+/// What keeps the metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetadataEngine {
+    /// The data folder of this one machine.
+    #[default]
+    Local,
+    /// The data folders of the cluster's voters, each of which has all of it.
+    Raft,
+    /// A FoundationDB cluster, which any number of nodes share.
+    FoundationDb,
+}
+
+impl Default for MetadataSection {
+    fn default() -> Self {
+        let FoundationDbConfig { cluster_file, client_library, prefix } = FoundationDbConfig::default();
+        Self { engine: MetadataEngine::Local, cluster_file, client_library, prefix }
+    }
+}
+
+impl MetadataSection {
+    /// For the storage.
+    pub fn foundationdb(&self) -> FoundationDbConfig {
+        let Self { cluster_file, client_library, prefix, .. } = self.clone();
+        FoundationDbConfig { cluster_file, client_library, prefix }
+    }
+
+    /// Settings that count for nothing, in words for the log.
+    pub(super) fn unused(&self) -> Option<String> {
+        let is_set = self.foundationdb() != FoundationDbConfig::default();
+        (is_set && self.engine != MetadataEngine::FoundationDb).then(|| {
+            "settings of FoundationDB are given, and metadata.engine is another: they count for nothing"
+                .into()
+        })
     }
 }
 
@@ -166,6 +221,16 @@ impl Default for HttpSection {
     }
 }
 
+/// `[cluster]`
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterSection {
+    /// Where other nodes call this one; none: this server is no node of a cluster.
+    pub listen: Vec<SocketAddr>,
+    /// By which name or address they do.
+    pub address: Option<NodeAddress>,
+}
+
 /// `[login]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -182,6 +247,8 @@ pub struct LoginSection {
     pub hash_threads: usize,
     /// Shortest password that the admin API takes.
     pub password_characters: usize,
+    /// For how long a node that is cut off from the directory lets people in by its own copy.
+    pub cut_off_seconds: u64,
 }
 
 impl Default for LoginSection {
@@ -194,6 +261,7 @@ impl Default for LoginSection {
             hash_passes: cost.passes,
             hash_threads: 64,
             password_characters: 12,
+            cut_off_seconds: DirectoryConfig::default().cut_off_trusted.as_secs(),
         }
     }
 }
@@ -207,6 +275,11 @@ impl LoginSection {
             hash_passes: self.hash_passes,
             hash_threads: self.hash_threads,
         }
+    }
+
+    /// For the storage.
+    pub fn directory(&self) -> DirectoryConfig {
+        DirectoryConfig { cut_off_trusted: Duration::from_secs(self.cut_off_seconds) }
     }
 }
 

@@ -56,7 +56,25 @@ fn errors_name_line_and_key() {
         "a network is",
     );
     assert_wrong("[limits]\nsession_octets = -1\n", 2, "limits.session_octets", "expected");
+    assert_wrong("[login]\ncut_off_seconds = 604801\n", 2, "login.cut_off_seconds", "within 0 and 604800");
     assert_wrong("[tls]\nkey = \"k.pem\"\n", 2, "tls.key", "needs tls.certificate");
+    assert_wrong("[metadata]\nengine = \"raft\"\n", 2, "metadata.engine", "needs cluster.listen");
+    let port = "[cluster]\nlisten = [\"[::]:8426\"]\n";
+    assert_wrong(port, 2, "cluster.listen", "of no use");
+    assert_wrong(
+        &format!("{port}[metadata]\nengine = \"raft\"\n"),
+        2,
+        "cluster.listen",
+        "needs cluster.address",
+    );
+    let node = "[metadata]\nengine = \"raft\"\n[cluster]\nlisten = [\"[::]:8426\"]\naddress = \"a:8426\"\n";
+    assert_wrong(node, 2, "metadata.engine", "needs a bucket, or a bodies.folder");
+    assert!(Config::parse(&format!("{node}[bodies]\nfolder = \"/mail\"\n")).is_ok());
+    assert_wrong("[cluster]\naddress = \"nowhere\"\n", 2, "cluster.address", "HOST:PORT");
+    assert_wrong("[metadata]\nengine = \"fdb\"\n", 2, "metadata.engine", "unknown variant `fdb`");
+    assert_wrong("[metadata]\nprefix = \"Mail\"\n", 2, "metadata.prefix", "a-z");
+    let shared = "[metadata]\nengine = \"foundationdb\"\n";
+    assert_wrong(shared, 2, "metadata.engine", "needs a bucket, or a bodies.folder");
     let twice = "[imap]\nimap = [\"127.0.0.1:25\"]\n[smtp]\nmx = [\"127.0.0.1:25\"]\n";
     assert_wrong(twice, 2, "imap.imap", "used twice");
     let syntax = wrong("[smtp]\nmx = [\n");
@@ -103,6 +121,19 @@ fn a_silence_shorter_than_the_standards_allow_is_warned_of() {
 }
 
 #[test]
+fn settings_of_an_engine_that_is_not_used_are_warned_of() {
+    let file = "cluster_file = \"fdb.cluster\"\n";
+    let bodies = "[bodies]\nfolder = \"/mail\"\n";
+    let used = format!("[metadata]\nengine = \"foundationdb\"\n{file}{bodies}");
+    let used = Config::parse(&used).expect("valid");
+    assert_eq!(used.metadata.engine, MetadataEngine::FoundationDb);
+    assert_eq!(used.metadata.foundationdb().cluster_file.as_deref(), Some(Path::new("fdb.cluster")));
+    assert_eq!(used.warnings(), [""; 0]);
+    let unused = Config::parse(&format!("[metadata]\n{file}")).expect("allowed").warnings();
+    assert!(matches!(&unused[..], [warning] if warning.contains("metadata.engine")), "{unused:?}");
+}
+
+#[test]
 fn ports_may_be_left_to_the_system_many_times() {
     let text = "[imap]\nimap = [\"127.0.0.1:0\"]\n[smtp]\nmx = [\"127.0.0.1:0\"]\n";
     assert!(Config::parse(text).is_ok());
@@ -112,9 +143,10 @@ fn ports_may_be_left_to_the_system_many_times() {
 fn files_are_named_and_paths_are_taken_from_their_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sterna.toml");
-    std::fs::write(&path, "[server]\ndata = \"data\"\n").expect("written");
+    std::fs::write(&path, "[server]\ndata = \"data\"\n[metadata]\ncluster_file = \"c\"\n").expect("written");
     let config = Config::load(&path).expect("valid");
     assert_eq!(config.server.data, folder.path().join("data"));
+    assert_eq!(config.metadata.cluster_file, Some(folder.path().join("c")));
     assert_eq!(config.token_file(), folder.path().join("data/admin.token"));
     std::fs::write(&path, "[smtp]\nrecipients = 5\n").expect("written");
     let said = Config::load(&path).expect_err("refused").to_string();

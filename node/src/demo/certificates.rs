@@ -14,8 +14,11 @@ pub(super) struct Certificates {
     pub(super) key: String,
 }
 
-/// Makes them, for a server that is reached at these names.
-pub(super) fn generate(names: &[&str]) -> anyhow::Result<Certificates> {
+/// The names under which the demo's servers are reached.
+const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Makes them.
+pub(super) fn generate() -> anyhow::Result<Certificates> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -23,7 +26,7 @@ pub(super) fn generate(names: &[&str]) -> anyhow::Result<Certificates> {
     let authority =
         CertifiedIssuer::self_signed(params, KeyPair::generate()?).context("the demo's authority")?;
     let key = KeyPair::generate()?;
-    let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+    let mut params = CertificateParams::new(NAMES.map(str::to_owned))?;
     params.distinguished_name.push(DnType::CommonName, "Sterna demo server");
     params.use_authority_key_identifier_extension = true;
     let certificate = params.signed_by(&key, &authority).context("the demo's certificate")?;

@@ -9,7 +9,7 @@ use super::stage::{Person, Stage};
 pub(super) fn commands(stage: &Stage, screen: Screen) -> io::Result<()> {
     let authority = stage.authority();
     let authority = authority.display();
-    let (ann, bob, ports) = (&stage.ann, &stage.bob, stage.ports);
+    let (ann, bob, ports) = (&stage.people.ann, &stage.people.bob, stage.ports);
     screen.title("Try it: paste into another terminal")?;
     screen.line(format_args!(
         "  # Ann writes to Bob\n  \
@@ -49,7 +49,7 @@ pub(super) fn settings(stage: &Stage, screen: Screen) -> io::Result<()> {
         "  outgoing    SMTP port {} (TLS) or {submission} (STARTTLS)",
         ports.submissions
     ))?;
-    for person in [&stage.ann, &stage.bob] {
+    for person in stage.people.both() {
         screen.line(format_args!(
             "  {:<11} login {}, password {}",
             person.name, person.address, person.password

@@ -5,6 +5,9 @@ use std::io::{self, Read as _};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc::{Receiver, channel};
 
+/// Ctrl-C as an octet: a terminal makes a signal of it, a pipe does not.
+const CTRL_C: u8 = 0x03;
+
 /// Keys as they are pressed: no Enter is needed, and they do not show. The terminal is as it was when this is dropped.
 pub(super) struct Keys {
     pressed: Receiver<u8>,
@@ -31,11 +34,16 @@ impl Keys {
         Self { pressed, before }
     }
 
-    /// The next key; waits for ever once the input has ended.
-    pub(super) async fn next(&mut self) -> u8 {
-        match self.pressed.recv().await {
-            Some(key) => key,
-            None => std::future::pending().await,
+    /// Whether the viewer wants another kill (`k`) or the end (Ctrl-C); other keys are passed over. Waits for ever once the
+    /// input has ended.
+    pub(super) async fn want_another(&mut self) -> bool {
+        loop {
+            match self.pressed.recv().await {
+                Some(b'k' | b'K') => return true,
+                Some(CTRL_C) => return false,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) const SUBJECT: &str = "A message across Sterna";
 
 /// Sends it from Ann to Bob over submission (RFC 8314: TLS from the start). The queue id in the server's answer.
 pub(super) async fn send(stage: &Stage, screen: Screen) -> anyhow::Result<String> {
-    let (ann, bob) = (&stage.ann, &stage.bob);
+    let (ann, bob) = (&stage.people.ann, &stage.people.bob);
     let mut client = Client::connect(stage.ports.submissions, &stage.authority(), Some(screen)).await?;
     reply(&mut client, "220").await?;
     client.say("EHLO localhost").await?;
@@ -43,7 +43,7 @@ pub(super) async fn send(stage: &Stage, screen: Screen) -> anyhow::Result<String
 
 /// Reads Bob's INBOX over IMAP; what is in the message with [`SUBJECT`].
 pub(super) async fn read(stage: &Stage, screen: Option<Screen>) -> anyhow::Result<String> {
-    let mut client = log_in(stage.ports.imaps, &stage.authority(), &stage.bob, screen).await?;
+    let mut client = log_in(stage.ports.imaps, &stage.authority(), &stage.people.bob, screen).await?;
     client.say("b SELECT INBOX").await?;
     tagged(&mut client, "b").await?;
     client.say(&format!("c UID SEARCH SUBJECT \"{SUBJECT}\"")).await?;

@@ -81,6 +81,7 @@ pub(super) async fn cli(stage: &Stage, arguments: &[&str], input: &str) -> anyho
 fn command(stage: &Stage, arguments: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments).arg("--config").arg(stage.configuration());
+    command.envs(stage.environment.iter().map(|(name, value)| (name, value)));
     Ok(command)
 }
 

@@ -1,4 +1,4 @@
-//! The demo's folder: certificates, passwords, ports, and the configuration that names them.
+//! The demo's folder, its people, and what each server of it is started with: certificates, ports, a configuration.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rand::Rng as _;
 
-use super::certificates;
+use super::certificates::Certificates;
 
 /// The domain of the demo. `.test` belongs to nobody (RFC 6761 §6.2).
 pub(super) const DOMAIN: &str = "demo.test";
@@ -31,22 +31,37 @@ pub(super) struct Ports {
     pub(super) pop3: u16,
     pub(super) pop3s: u16,
     pub(super) http: u16,
+    /// For the other nodes of a cluster.
+    pub(super) cluster: u16,
 }
 
-/// All that the story needs before its server starts.
+/// Where everything is; one that was made for this run goes with it.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    is_temporary: bool,
+}
+
+/// The two people of the story.
+#[derive(Debug, Clone)]
+pub(super) struct People {
+    pub(super) ann: Person,
+    pub(super) bob: Person,
+}
+
+/// All that a server needs before it starts, and what its clients must know.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) folder: PathBuf,
     pub(super) ports: Ports,
-    pub(super) ann: Person,
-    pub(super) bob: Person,
-    // The folder was made for this run and goes with it.
-    is_temporary: bool,
+    pub(super) people: People,
+    /// Variables of the server's environment.
+    pub(super) environment: Vec<(&'static str, String)>,
 }
 
-impl Stage {
-    /// Fills `folder`, or one of its own under the system's temporary folder.
-    pub(super) fn set(folder: Option<&Path>) -> anyhow::Result<Self> {
+impl Folder {
+    /// This one, or a new one under the system's temporary folder.
+    pub(super) fn make(folder: Option<&Path>) -> anyhow::Result<Self> {
         let is_temporary = folder.is_none();
         let folder = match folder {
             Some(folder) => folder.to_owned(),
@@ -58,15 +73,39 @@ impl Stage {
         } else {
             fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        let folder = folder.canonicalize()?;
-        let stage = Self {
-            folder,
-            ports: Ports::free()?,
-            ann: Person::new("Ann"),
-            bob: Person::new("Bob"),
-            is_temporary,
-        };
-        stage.write()?;
+        Ok(Self { path: folder.canonicalize()?, is_temporary })
+    }
+
+    /// What becomes of it when the demo ends.
+    pub(super) fn fate(&self) -> &'static str {
+        if self.is_temporary { "removed" } else { "kept" }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.is_temporary {
+            // Nothing of it is needed any more, and the system clears its temporary folder anyway.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+impl Stage {
+    /// Writes all of it into `folder`; `more` are further sections of the configuration.
+    pub(super) fn set(
+        folder: &Path,
+        ports: Ports,
+        people: People,
+        certificates: &Certificates,
+        more: &str,
+    ) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let stage = Self { folder: folder.to_owned(), ports, people, environment: Vec::new() };
+        fs::write(stage.authority(), &certificates.authority)?;
+        fs::write(stage.folder.join("certificate.pem"), &certificates.certificate)?;
+        write_secret(&stage.folder.join("key.pem"), &certificates.key)?;
+        write_secret(&stage.configuration(), &(stage.settings() + more))?;
         Ok(stage)
     }
 
@@ -90,11 +129,6 @@ impl Stage {
         self.folder.join("sterna.log")
     }
 
-    /// Whether the folder goes when the demo ends.
-    pub(super) fn is_temporary(&self) -> bool {
-        self.is_temporary
-    }
-
     fn settings(&self) -> String {
         let ports = self.ports;
         let listen = |key, port| format!("{key} = [\"127.0.0.1:{port}\"]\n");
@@ -111,23 +145,15 @@ impl Stage {
         ]
         .concat()
     }
-
-    fn write(&self) -> anyhow::Result<()> {
-        let certificates = certificates::generate(&["localhost", "127.0.0.1", "::1"])?;
-        fs::write(self.authority(), certificates.authority)?;
-        fs::write(self.folder.join("certificate.pem"), certificates.certificate)?;
-        write_secret(&self.folder.join("key.pem"), &certificates.key)?;
-        write_secret(&self.configuration(), &self.settings())?;
-        Ok(())
-    }
 }
 
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if self.is_temporary {
-            // Nothing of it is needed any more, and the system clears its temporary folder anyway.
-            let _ = fs::remove_dir_all(&self.folder);
-        }
+impl People {
+    pub(super) fn new() -> Self {
+        Self { ann: Person::new("Ann"), bob: Person::new("Bob") }
+    }
+
+    pub(super) fn both(&self) -> [&Person; 2] {
+        [&self.ann, &self.bob]
     }
 }
 
@@ -142,9 +168,8 @@ impl Person {
 }
 
 impl Ports {
-    /// Ports that nobody listens on. All are held until all are found, so that no two are the same.
-    fn free() -> anyhow::Result<Self> {
-        let mut held = Vec::new();
+    /// Ports that nobody listens on, held so that no two are the same: nobody can listen before `held` goes.
+    pub(super) fn free(held: &mut Vec<TcpListener>) -> anyhow::Result<Self> {
         let mut free = || -> anyhow::Result<u16> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
             let port = listener.local_addr()?.port();
@@ -160,6 +185,7 @@ impl Ports {
             pop3: free()?,
             pop3s: free()?,
             http: free()?,
+            cluster: free()?,
         })
     }
 }

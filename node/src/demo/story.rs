@@ -7,11 +7,12 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::cluster;
 use super::keys::Keys;
 use super::screen::{Screen, duration};
 use super::server::{Server, cli};
-use super::stage::{DOMAIN, Person, Stage};
-use super::{guide, mail};
+use super::stage::{DOMAIN, Folder, People, Person, Ports, Stage};
+use super::{certificates, guide, mail};
 
 /// What `sterna demo` takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -19,27 +20,31 @@ pub struct Arguments {
     /// Keep the data in this folder. Without it a temporary folder is used, and removed at the end.
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+    /// Three servers that are one, over an S3 service of the demo's own
+    #[arg(long)]
+    pub cluster: bool,
 }
 
 /// Runs the demo until Ctrl-C, or SIGTERM.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let screen = Screen::new();
-    let begin = Instant::now();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let stage = Stage::set(arguments.data.as_deref())?;
-    show_stage(&stage, screen)?;
-    let (mut server, took) = Server::start(&stage).await?;
-    screen.line(format_args!("  server started in {}", duration(took)))?;
+    let folder = Folder::make(arguments.data.as_deref())?;
+    let mut servers = Vec::new();
     let ending = tokio::select! {
-        told = tell(&stage, screen, &mut server, begin) => told,
+        told = async {
+            match arguments.cluster {
+                true => cluster::tell(&folder, screen, &mut servers).await,
+                false => tell(&folder, screen, &mut servers).await,
+            }
+        } => told,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
-    server.stop().await?;
-    let fate = if stage.is_temporary() { "removed" } else { "kept" };
-    screen.line(format_args!("\nStopped; the data folder is {fate}."))?;
-    ending
+    let stopped = futures::future::join_all(servers.into_iter().map(Server::stop)).await;
+    screen.line(format_args!("\nStopped; the data folder is {}.", folder.fate()))?;
+    stopped.into_iter().collect::<anyhow::Result<()>>().and(ending)
 }
 
 fn show_stage(stage: &Stage, screen: Screen) -> io::Result<()> {
@@ -49,11 +54,21 @@ fn show_stage(stage: &Stage, screen: Screen) -> io::Result<()> {
     screen.line(format_args!("  server's log  {}", stage.log().display()))
 }
 
-/// Ctrl-C as an octet: a terminal makes a signal of it, a pipe does not.
-const CTRL_C: u8 = 0x03;
-
-/// All that there is to see. Returns once the viewer has seen enough, or if something goes wrong.
-async fn tell(stage: &Stage, screen: Screen, server: &mut Server, begin: Instant) -> anyhow::Result<()> {
+/// All that there is to see of one server. Returns once the viewer has seen enough, or if something goes wrong.
+async fn tell(folder: &Folder, screen: Screen, servers: &mut Vec<Server>) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let stage = &Stage::set(
+        &folder.path,
+        Ports::free(&mut Vec::new())?,
+        People::new(),
+        &certificates::generate()?,
+        "",
+    )?;
+    show_stage(stage, screen)?;
+    let (server, took) = Server::start(stage).await?;
+    servers.push(server);
+    let server = &mut servers[0];
+    screen.line(format_args!("  server started in {}", duration(took)))?;
     create_accounts(stage, screen).await?;
     there_and_back(stage, screen).await?;
     guide::commands(stage, screen)?;
@@ -62,25 +77,22 @@ async fn tell(stage: &Stage, screen: Screen, server: &mut Server, begin: Instant
     let mut keys = Keys::new();
     loop {
         screen.line("Press k to kill the server (SIGKILL) and start it again, Ctrl-C to end.")?;
-        loop {
-            tokio::select! {
-                ended = server.ended() => anyhow::bail!("the server ended by itself: {}", ended?),
-                key = keys.next() => match key {
-                    b'k' | b'K' => break,
-                    CTRL_C => return Ok(()),
-                    _ => {}
-                },
-            }
+        let is_wanted = tokio::select! {
+            ended = server.ended() => anyhow::bail!("the server ended by itself: {}", ended?),
+            is_wanted = keys.want_another() => is_wanted,
+        };
+        if !is_wanted {
+            return Ok(());
         }
         kill_and_restart(stage, screen, server).await?;
     }
 }
 
-async fn create_accounts(stage: &Stage, screen: Screen) -> anyhow::Result<()> {
+pub(super) async fn create_accounts(stage: &Stage, screen: Screen) -> anyhow::Result<()> {
     screen.title("One domain, two accounts")?;
     screen.line(format_args!("  $ sterna domain add {DOMAIN}"))?;
     cli(stage, &["domain", "add", DOMAIN], "").await?;
-    for Person { address, password, .. } in [&stage.ann, &stage.bob] {
+    for Person { address, password, .. } in stage.people.both() {
         screen.line(format_args!("  $ sterna account add {address} --password-stdin"))?;
         cli(stage, &["account", "add", address, "--password-stdin"], &format!("{password}\n")).await?;
     }

@@ -270,7 +270,7 @@ impl Driver {
         let budget = self.runtime.budget.clone();
         let reserved = budget.reserve(POP3_RETRIEVAL_OCTETS, POP3_BUDGET_PATIENCE).await;
         let begun = match &reserved {
-            Ok(_) => opened.inbox.begin(retrieval.uid).await,
+            Ok(_) => opened.inbox.begin(retrieval.uid, &budget).await,
             Err(error) => Err(Error::Overloaded(error.to_string().into())),
         };
         let mut chunks = match begun {

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use sterna_gateway::net::ByteBudget;
 use sterna_storage::mailstore::{FlagChange, MailStore, MailboxName};
 use sterna_storage::types::{AccountId, Flags, MailboxId, SystemFlag, Uid, UidSet};
 use sterna_storage::{Error, Result};
 
 use super::maildrop::Maildrop;
 use crate::limits::POP3_MESSAGES;
+use crate::reading;
 
 /// One account's INBOX.
 #[derive(Clone)]
@@ -36,10 +38,14 @@ impl Inbox {
     }
 
     /// A message's octets, once the first of them are at hand.
-    pub(super) async fn begin(&self, uid: Uid) -> Result<BoxStream<'static, Result<Bytes>>> {
+    pub(super) async fn begin(
+        &self,
+        uid: Uid,
+        budget: &ByteBudget,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
         let record = self.store.record(self.account, self.mailbox, uid).await?;
         let message = self.store.read(&record).await?;
-        message.begin(0..message.len()).await
+        reading::begin(&message, 0..message.len(), budget).await
     }
 
     /// Removes messages. What an IMAP client removed already is no error: it is gone, as was asked.

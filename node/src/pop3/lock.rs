@@ -1,8 +1,7 @@
 //! The exclusive lock on a maildrop (RFC 1939 §4): one POP3 session per account. IMAP sessions and deliveries go on;
 //! a session sees INBOX as it was at its login.
 //!
-//! Held in this process's memory, which is all that a node of its own needs. It lasts as long as its guard, so a lease
-//! in the metadata store can take its place without a change to the driver.
+//! Held in this process's memory: of several nodes each has its own (`docs/cluster.md`).
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -48,7 +48,7 @@ impl DomainKeys {
         if let Some(key) = self.opened.get(&domain) {
             return Ok(key);
         }
-        let wrapped = self.db.run(async |tx| self.load_or_make(tx, domain).await).await?;
+        let wrapped = self.db.run_repeatable(async |tx| self.load_or_make(tx, domain).await).await?;
         self.keep(domain, &wrapped)
     }
 
@@ -137,7 +137,7 @@ pub(super) fn decode_copy(mut octets: &[u8]) -> Result<(DomainId, WrappedDomainK
 const NO_DOMAIN: DomainId = DomainId(u64::MAX);
 
 async fn check(db: &Database, cluster: &ClusterKey) -> Result<()> {
-    db.run(async |tx| {
+    db.run_repeatable(async |tx| {
         let Some(value) = tx.get(&keys::cluster_check()).await? else {
             let wrapped = cluster.wrap(NO_DOMAIN, &DomainKey::random());
             tx.set(keys::cluster_check(), encode(Some(&wrapped)));

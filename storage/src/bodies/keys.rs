@@ -18,6 +18,7 @@ const MULTIPART: u8 = b'm';
 const AWAY: u8 = b'l';
 const LEASE: u8 = b'h';
 const PIECE: u8 = b'p';
+const PLACED: u8 = b'o';
 const STAGED: u8 = b's';
 const WASTE: u8 = b'w';
 
@@ -128,15 +129,14 @@ pub(super) fn cluster_id() -> Bytes {
     own(CLUSTER_ID).finish()
 }
 
+/// There once a bucket bears the cluster's mark.
+pub(super) fn placed() -> Bytes {
+    own(PLACED).finish()
+}
+
 /// The object store's id of an upload in parts, as long as the object is not settled.
 pub(super) fn multipart(name: ObjectName) -> Bytes {
-    let (kind, id) = match name {
-        ObjectName::Body(id) => (0, id.0),
-        ObjectName::Segment(id) => (1, id.0),
-        // Written whole.
-        ObjectName::DomainKey(id) => (2, u128::from(id.0).to_be_bytes()),
-    };
-    own(MULTIPART).u8(kind).fixed(&id).finish()
+    name.behind(own(MULTIPART)).finish()
 }
 
 /// Octets of a segment whose bodies are gone: a hint that the collector should look at it.
@@ -157,6 +157,11 @@ pub(super) fn wasted_segment(key: &[u8]) -> Result<SegmentId> {
 /// Who packs and collects.
 pub(super) fn lease() -> Bytes {
     own(LEASE).finish()
+}
+
+/// What is of use to the nodes that run now, and to no others: the lease, which each takes anew.
+pub(crate) fn bound_to_nodes() -> [KeyRange; 1] {
+    [KeyRange::prefix(&lease())]
 }
 
 /// `S segment`: what is known of it.

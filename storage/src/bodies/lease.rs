@@ -30,17 +30,20 @@ impl Lease {
         Self { db, holder: rand::random(), exclusive, seen: None }
     }
 
-    /// Takes or renews the lease; tells whether it is held.
-    pub(super) async fn hold(&mut self, now: Instant) -> Result<bool> {
+    /// Takes or renews the lease; tells whether it is held. `clock` is monotonic.
+    pub(super) async fn hold(&mut self, clock: impl Fn() -> Instant) -> Result<bool> {
+        // Looking takes time, and says how it was at any moment of it: since after it, until before it.
+        let begun = clock();
         let taken = match &self.seen {
             _ if self.exclusive => None,
-            Some((value, since)) if now.saturating_duration_since(*since) >= TAKEN_AFTER => {
+            Some((value, since)) if begun.saturating_duration_since(*since) >= TAKEN_AFTER => {
                 Some(value.clone())
             }
             _ => None,
         };
         let (holder, exclusive) = (self.holder, self.exclusive);
         let other = self.db.run(async |tx| renew(tx, holder, exclusive, taken.as_ref()).await).await?;
+        let now = clock();
         self.seen = other.map(|value| match self.seen.take() {
             Some((before, since)) if before == value => (value, since),
             _ => (value, now),
@@ -93,15 +96,15 @@ mod tests {
         let (mut one, mut two) = (Lease::new(db.clone(), false), Lease::new(db.clone(), false));
         let start = Instant::now();
         let after = |secs| start + Duration::from_secs(secs);
-        assert!(one.hold(start).await.expect("commits"));
-        assert!(!two.hold(start).await.expect("commits"));
-        assert!(one.hold(after(20)).await.expect("commits"));
-        assert!(!two.hold(after(31)).await.expect("commits"), "it has moved");
-        assert!(!two.hold(after(60)).await.expect("commits"));
-        assert!(two.hold(after(61)).await.expect("commits"));
-        assert!(!one.hold(after(62)).await.expect("commits"));
+        assert!(one.hold(|| start).await.expect("commits"));
+        assert!(!two.hold(|| start).await.expect("commits"));
+        assert!(one.hold(|| after(20)).await.expect("commits"));
+        assert!(!two.hold(|| after(31)).await.expect("commits"), "it has moved");
+        assert!(!two.hold(|| after(60)).await.expect("commits"));
+        assert!(two.hold(|| after(61)).await.expect("commits"));
+        assert!(!one.hold(|| after(62)).await.expect("commits"));
         two.release().await.expect("commits");
-        assert!(one.hold(after(63)).await.expect("commits"));
-        assert!(Lease::new(db, true).hold(after(63)).await.expect("commits"), "nobody else is there");
+        assert!(one.hold(|| after(63)).await.expect("commits"));
+        assert!(Lease::new(db, true).hold(|| after(63)).await.expect("commits"), "nobody else is there");
     }
 }

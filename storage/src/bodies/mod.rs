@@ -2,7 +2,7 @@
 //!
 //! Reading order: `store` (the handle) and `config`, `stage` and `upload` (how a body comes in), `read` and
 //! `read_many` with `cache` (how it goes out), `pack`, `collect` and `rewrite` with `workers` and `lease` (what happens to it
-//! meanwhile), `waiting`, `verify` and `recover`; beneath them `crypt` and `domains` (keys), `frame` (how octets
+//! meanwhile), `waiting`, `verify` and `recover`, `relocate` (all objects move to another place); beneath them `crypt` and `domains` (keys), `frame` (how octets
 //! are sealed), `record`, `segment` and `keys` (stored forms), `objects` (where objects lie, and how they are asked for).
 
 mod cache;
@@ -19,6 +19,7 @@ mod read;
 mod read_many;
 mod record;
 mod recover;
+mod relocate;
 mod rewrite;
 mod segment;
 mod stage;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use collect::Collected;
 pub use config::BodiesConfig;
+pub(crate) use keys::bound_to_nodes;
 pub use objects::{
     Bucket, BucketConfig, BucketKind, BucketReport, ConditionalPut, Credentials, Meter, RequestKind, Traffic,
 };
@@ -43,6 +45,8 @@ pub use read::Reader;
 pub(crate) use read::in_one_piece;
 pub use record::Owner;
 pub use recover::{Recovered, Recovery};
+pub(crate) use relocate::set_placed;
+pub use relocate::{Identity, Relocated, Relocation, Stock, identity};
 pub use stage::{Staged, Writer};
 pub use store::Bodies;
 pub use verify::{Problem, VerifyOptions, VerifyReport};

@@ -106,6 +106,20 @@ impl Bodies {
         Ok(packed)
     }
 
+    /// Whether a segment's worth is staged, by whichever node. Reads no further than that.
+    pub(super) async fn is_enough_staged(&self) -> Result<bool> {
+        let options = RangeOptions { snapshot: true, ..RangeOptions::default() };
+        let (mut tx, mut octets) = (self.inner.db.begin(), 0u64);
+        let mut staged = tx.range(keys::all_staged(), options);
+        while let Some((_, value)) = staged.next().await? {
+            octets += value.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets));
+            if octets >= self.inner.config.segment_octets as u64 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(super) fn is_full(&self, gathering: &Gathering) -> bool {
         gathering.builder.is_full() || gathering.builder.body_octets() >= self.inner.config.segment_octets
     }

@@ -181,6 +181,12 @@ impl Reader {
     /// The octets of the range as far as the body has them, in chunks of at most 64 KiB. `Corrupt` where what
     /// is stored is not what was written.
     pub fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
+        self.read_ahead(range, BODY_READ_AHEAD_OCTETS)
+    }
+
+    /// As [`Self::read`], with at most so many octets in memory ahead of their use: up to
+    /// [`BODY_READ_AHEAD_OCTETS`], and 64 KiB at least.
+    pub fn read_ahead(&self, range: Range<u64>, ahead_octets: u64) -> BoxStream<'static, Result<Bytes>> {
         let end = range.end.min(self.len());
         let range = range.start.min(end)..end;
         if range.is_empty() {
@@ -192,7 +198,8 @@ impl Reader {
                 stream::once(async { Ok(octets) }).boxed()
             }
             Content::Stored(stored) => {
-                let cursor = Cursor::new(self.bodies.clone(), self.id, stored.clone(), range);
+                let ahead_octets = ahead_octets.min(BODY_READ_AHEAD_OCTETS);
+                let cursor = Cursor::new(self.bodies.clone(), self.id, stored.clone(), range, ahead_octets);
                 stream::try_unfold(cursor, Cursor::step).boxed()
             }
         }
@@ -226,13 +233,16 @@ struct Cursor {
     range: Range<u64>,
     frames: Range<u32>,
     ready: VecDeque<Bytes>,
+    // What one request may bring along, sealed as well as unpacked.
+    ahead_octets: u64,
 }
 
 impl Cursor {
-    fn new(bodies: Bodies, id: BodyId, stored: Arc<Stored>, range: Range<u64>) -> Self {
+    fn new(bodies: Bodies, id: BodyId, stored: Arc<Stored>, range: Range<u64>, ahead_octets: u64) -> Self {
         let frame = FRAME_OCTETS as u64;
         let frames = (range.start / frame) as u32..range.end.div_ceil(frame) as u32;
-        Self { bodies, id, place: stored.place.clone(), stored, range, frames, ready: VecDeque::new() }
+        let (place, ready) = (stored.place.clone(), VecDeque::new());
+        Self { bodies, id, place, stored, range, frames, ready, ahead_octets }
     }
 
     async fn step(mut self) -> Result<Option<(Bytes, Self)>> {
@@ -257,9 +267,9 @@ impl Cursor {
         let mut until = first + 1;
         // What is read ahead is held unpacked, and a text may unpack to hundreds of times its length.
         while until < self.frames.end
-            && u64::from(until - first) < BODY_READ_AHEAD_OCTETS / FRAME_OCTETS as u64
+            && u64::from(until - first) < self.ahead_octets / FRAME_OCTETS as u64
             && self.stored.starts[until as usize + 1] - self.stored.starts[first as usize]
-                <= BODY_READ_AHEAD_OCTETS
+                <= self.ahead_octets
             && !self.bodies.inner.cache.contains(self.id, until)
         {
             until += 1;

@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use bytes::Bytes;
-use futures::stream::{self, Stream};
+use futures::stream::{self, Stream, StreamExt};
 
 use super::objects::ObjectName;
 use super::read::{Reader, Stored};
 use super::record::{Place, SegmentId};
 use super::store::Bodies;
 use crate::kv::Transaction;
-use crate::limits::{BODIES_TOGETHER, BODY_LOADED_OCTETS, BODY_READ_AHEAD_OCTETS, SEGMENT_GAP_OCTETS};
+use crate::limits::{
+    BODIES_TOGETHER, BODY_LOADED_OCTETS, BODY_READ_AHEAD_OCTETS, SEGMENT_GAP_OCTETS, SEGMENTS_TOGETHER,
+};
 use crate::types::BodyId;
 use crate::{Error, Result};
 
@@ -90,8 +92,12 @@ impl Bodies {
                 Found::Failed(error) => Err(error),
             });
         }
-        for (segment, bodies) in packed {
-            self.load_packed(segment, bodies, &mut outcomes).await;
+        let loading = packed.into_iter().map(|(segment, bodies)| self.load_packed(segment, bodies));
+        let mut loaded = stream::iter(loading).buffer_unordered(SEGMENTS_TOGETHER);
+        while let Some(readers) = loaded.next().await {
+            for (at, reader) in readers {
+                outcomes[at] = reader;
+            }
         }
         outcomes
     }
@@ -124,32 +130,28 @@ impl Bodies {
         }
     }
 
-    /// Reads and opens bodies of one segment, neighbours together.
-    async fn load_packed(
-        &self,
-        segment: SegmentId,
-        mut bodies: Vec<Opened>,
-        outcomes: &mut [Result<Reader>],
-    ) {
+    /// Reads and opens bodies of one segment, neighbours together: each with its place among the outcomes.
+    async fn load_packed(&self, segment: SegmentId, mut bodies: Vec<Opened>) -> Vec<(usize, Result<Reader>)> {
         bodies.sort_by_key(|body| range_of(&body.stored).start);
         let ranges = merged(bodies.iter().map(|body| range_of(&body.stored)));
         let read = self.inner.objects.get_ranges(ObjectName::Segment(segment), &ranges).await;
-        for body in bodies {
-            let wanted = range_of(&body.stored);
+        let opened = bodies.into_iter().map(|Opened { at, id, stored }| {
+            let wanted = range_of(&stored);
             let found = read.as_ref().ok().and_then(|chunks| {
-                let at = ranges.partition_point(|range| range.start <= wanted.start).checked_sub(1)?;
-                let from = (wanted.start - ranges[at].start) as usize;
-                chunks[at].get(from..from + (wanted.end - wanted.start) as usize)
+                let chunk = ranges.partition_point(|range| range.start <= wanted.start).checked_sub(1)?;
+                let from = (wanted.start - ranges[chunk].start) as usize;
+                chunks[chunk].get(from..from + (wanted.end - wanted.start) as usize)
             });
-            outcomes[body.at] = match found {
-                Some(sealed) => body
-                    .stored
-                    .open_whole(self, body.id, sealed)
-                    .map(|plain| Reader::loaded_with(self.clone(), body.id, plain)),
+            let reader = match found {
+                Some(sealed) => stored
+                    .open_whole(self, id, sealed)
+                    .map(|plain| Reader::loaded_with(self.clone(), id, plain)),
                 // The segment was rewritten or is out of reach: the reader finds out which.
-                None => Ok(Reader::stored_with(self.clone(), body.id, body.stored)),
+                None => Ok(Reader::stored_with(self.clone(), id, stored)),
             };
-        }
+            (at, reader)
+        });
+        opened.collect()
     }
 }
 

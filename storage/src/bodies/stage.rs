@@ -190,7 +190,7 @@ impl Writer {
             let (id, from) = (self.id, *written);
             let most = self.bodies.inner.config.away_octets;
             let inner = &self.bodies.inner;
-            inner.db.run(async |tx| write_pieces(tx, id, from, &batch, most).await).await?;
+            inner.db.run_repeatable(async |tx| write_pieces(tx, id, from, &batch, most).await).await?;
             *written += batch.len().div_ceil(BODY_PIECE_OCTETS) as u32;
         }
         self.sealed = waiting.into();
@@ -276,7 +276,7 @@ impl std::fmt::Debug for Staged {
 
 impl Staged {
     /// Writes the body's record, its staged octets and the reference into the caller's transaction. May be
-    /// called again for a further owner, or when the transaction is rerun. `Unavailable` if the body took so
+    /// called again for a further owner, or when the transaction is rerun. `Invalid` if the body took so
     /// long ([`super::BodiesConfig::upload_life`]) that its upload was given up: it must be sent again.
     pub async fn commit_into(&self, tx: &mut Transaction, owner: Owner) -> Result<()> {
         tx.set(keys::reference(self.id, owner), Bytes::new());
@@ -288,11 +288,7 @@ impl Staged {
             let intent = ObjectName::Body(self.id).key();
             match tx.get(&intent).await? {
                 Some(value) if Upload::decode(&value)? == Upload::Intended => self.end_intent(tx, intent),
-                _ => {
-                    return Err(Error::Unavailable(
-                        "the body's upload took too long and was given up".into(),
-                    ));
-                }
+                _ => return Err(Error::Invalid("the body's upload took too long and was given up".into())),
             }
         }
         tx.set(key, self.record.clone());

@@ -55,7 +55,7 @@ impl Bodies {
         check(&config)?;
         let inner = Inner {
             domains: DomainKeys::open(db.clone(), &cluster_key).await?,
-            objects: Objects::new(bucket.into(), config.patience, Some(objects::cluster_id(&db).await?)),
+            objects: Objects::new(bucket.into(), config.patience, Some(objects::claim(&db).await?)),
             cache: FrameCache::new(config.cache_octets),
             upload_memory: Arc::new(Semaphore::new(config.upload_octets)),
             is_checked: AtomicBool::new(false),
@@ -75,9 +75,12 @@ impl Bodies {
 
     /// Looks whose bucket it is, and whether it can do what it must. `Invalid` names what only an operator can mend (wrong
     /// credentials, no such bucket, one of another cluster, what the service lacks); after `Unavailable` the workers look
-    /// again, and what comes in meanwhile stays staged. `None` for a folder.
+    /// again, and what comes in meanwhile stays staged. `None` for a folder: of one that nodes share it is known whose it is.
     pub async fn check_bucket(&self) -> Result<Option<BucketReport>> {
         let report = self.inner.objects.check().await?;
+        if self.bucket().is_shared() {
+            objects::note_place(&self.inner.db).await?;
+        }
         self.inner.is_checked.store(true, Ordering::Relaxed);
         Ok(report)
     }
@@ -108,6 +111,17 @@ impl Bodies {
     /// read, with a conflict, the record whose reference it is), so that the body cannot go meanwhile.
     pub fn add_reference(&self, tx: &mut Transaction, id: BodyId, owner: Owner) {
         tx.set(keys::reference(id, owner), Bytes::new());
+    }
+
+    /// Adds a reference to a body that the caller knows of and need not hold. `Invalid` if it was collected; until the
+    /// commit it is not.
+    pub async fn share(&self, tx: &mut Transaction, id: BodyId, owner: Owner) -> Result<()> {
+        // With a conflict: who collects the body clears its record.
+        if tx.get(&keys::body(id)).await?.is_none() {
+            return Err(Error::Invalid(format!("body {id} is not there any more").into()));
+        }
+        self.add_reference(tx, id, owner);
+        Ok(())
     }
 
     /// Drops a reference. Once the last is gone, the collector takes the body away.

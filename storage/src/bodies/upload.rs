@@ -144,7 +144,7 @@ pub(super) struct Intent {
 impl Intent {
     /// Commits the intent: the object can be found from now on, whatever becomes of it.
     pub(super) async fn write(bodies: Bodies, name: ObjectName) -> Result<Self> {
-        let intend = bodies.inner.db.run(async |tx| {
+        let intend = bodies.inner.db.run_repeatable(async |tx| {
             tx.set(name.key(), Upload::Intended.encode());
             Ok(())
         });
@@ -166,7 +166,7 @@ impl Bodies {
     /// Gives an upload up that is still an intent: the collector deletes its object.
     pub(super) async fn abandon(&self, name: ObjectName) -> Result<()> {
         let until = Timestamp::now().plus(UPLOAD_TIDIED).as_millis();
-        let run = self.inner.db.run(async |tx| {
+        let run = self.inner.db.run_repeatable(async |tx| {
             if let Some(value) = tx.get(&name.key()).await?
                 && Upload::decode(&value)? == Upload::Intended
             {
@@ -181,7 +181,7 @@ impl Bodies {
     async fn remember_parts(&self, name: ObjectName, id: Option<Bytes>) -> Result<()> {
         let Some(id) = id else { return Ok(()) };
         let key = keys::multipart(name);
-        let run = self.inner.db.run(async |tx| {
+        let run = self.inner.db.run_repeatable(async |tx| {
             tx.set(key.clone(), id.clone());
             Ok(())
         });

@@ -15,6 +15,8 @@ use crate::Error;
 
 /// How often the bucket is looked at that could not be at the start.
 const CHECKED_EVERY: Duration = Duration::from_secs(10);
+/// How often who packs looks at what other nodes have staged, of which it is not told.
+const LOOKED_EVERY: Duration = Duration::from_secs(5);
 /// First pause after packing failed; doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest such pause: so long after the object store is back packing goes on at the latest.
@@ -50,7 +52,7 @@ impl Bodies {
     async fn lead_until(self, stop: CancellationToken, leads: tokio::sync::watch::Sender<bool>) {
         let mut lease = Lease::new(self.inner.db.clone(), self.inner.config.exclusive);
         loop {
-            match lease.hold(Instant::now()).await {
+            match lease.hold(Instant::now).await {
                 Ok(held) => drop(leads.send_replace(held)),
                 Err(error) => tracing::warn!(%error, "lease of the body store's workers"),
             }
@@ -65,7 +67,7 @@ impl Bodies {
 
     async fn pack_until(self, stop: CancellationToken, leads: tokio::sync::watch::Receiver<bool>) {
         let mut pause = None;
-        while stop.run_until_cancelled(self.pause_packing(pause)).await.is_some() {
+        while stop.run_until_cancelled(self.pause_packing(pause, &leads)).await.is_some() {
             if !*leads.borrow() {
                 continue;
             }
@@ -85,13 +87,35 @@ impl Bodies {
     }
 
     /// Until there is enough to pack, or it is old enough; after a failure for a while.
-    async fn pause_packing(&self, after_failure: Option<Duration>) {
+    async fn pause_packing(
+        &self,
+        after_failure: Option<Duration>,
+        leads: &tokio::sync::watch::Receiver<bool>,
+    ) {
         match after_failure {
             Some(pause) => tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await,
             None => {
-                let enough = self.inner.pack_hint.wanted.notified();
                 // Whichever it was.
-                let _ = tokio::time::timeout(self.inner.config.segment_age, enough).await;
+                let _ = tokio::time::timeout(self.inner.config.segment_age, self.enough(leads)).await;
+            }
+        }
+    }
+
+    /// Until a segment's worth is staged, by this node or others.
+    async fn enough(&self, leads: &tokio::sync::watch::Receiver<bool>) {
+        let wanted = &self.inner.pack_hint.wanted;
+        if self.inner.config.exclusive {
+            return wanted.notified().await;
+        }
+        while tokio::time::timeout(LOOKED_EVERY, wanted.notified()).await.is_err() {
+            let is_enough = match *leads.borrow() {
+                true => self.is_enough_staged(),
+                false => continue,
+            };
+            match is_enough.await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::debug!(%error, "what is staged cannot be counted now"),
             }
         }
     }

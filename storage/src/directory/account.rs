@@ -31,42 +31,56 @@ impl NewAccount {
     pub fn at(address: Address) -> Self {
         Self { address, name: String::new(), password_hash: None, quota_octets: None }
     }
-}
 
-impl Directory {
-    /// Makes an account. `also` writes what belongs to it elsewhere (its mailboxes) in the same
-    /// transaction. `Exists` if the address is an account or alias already.
-    pub async fn create_account(
-        &self,
-        new: NewAccount,
-        also: impl Fn(&mut Transaction, &Account) + Send + Sync,
-    ) -> Result<Arc<Account>> {
-        let id = AccountId(self.new_id().await?);
-        let account = |domain| Account {
+    pub(super) fn made(self, id: AccountId, domain: DomainId) -> Account {
+        let Self { address, name, password_hash, quota_octets } = self;
+        Account {
             id,
             domain,
-            address: new.address.clone(),
-            name: new.name.clone(),
-            password_hash: new.password_hash.clone(),
-            quota_octets: new.quota_octets,
+            address,
+            name,
+            password_hash,
+            quota_octets,
             enabled: true,
             forward: Vec::new(),
             keep_copy: true,
             mail_group: MailGroup::default(),
             created: Timestamp::now(),
-        };
+        }
+    }
+}
+
+impl Directory {
+    /// Makes an account. `first` makes what belongs to it in other stores (its mailboxes), which may be other groups: an
+    /// account that can be found has them. Where it says `Exists`, the id has belonged to somebody (the groups were restored
+    /// as of different moments), and another is taken. `Exists` if the address is an account or alias already. Who ends
+    /// between the two leaves mailboxes behind that nobody can reach: their id is not given again.
+    pub async fn create_account<F>(
+        &self,
+        new: NewAccount,
+        first: impl Fn(AccountId, DomainId) -> F + Send,
+    ) -> Result<Arc<Account>>
+    where
+        F: Future<Output = Result<()>> + Send,
+    {
+        let domain = self.shared.database.run(async |tx| free_in(tx, &new.address).await).await?;
+        let mut account = new.made(AccountId(self.new_id().await?), domain);
+        check(&account)?;
+        let mut tried = 1;
+        while let Err(error) = first(account.id, domain).await {
+            if !matches!(error, Error::Exists(_)) || tried == limits::DIRECTORY_IDS_TAKEN {
+                return Err(error);
+            }
+            account.id = AccountId(self.new_id().await?);
+            tried += 1;
+        }
+        let id = account.id;
         self.change(async |tx| {
-            let account = account(domain_in(tx, new.address.domain()).await?);
-            check(&account)?;
-            let record = AddressRecord::Account(id.0);
-            let touched = claim_address(tx, account.domain, &account.address, &record).await?;
-            tx.set(key::account(id), encode_bounded(&AccountRecord::from(&account))?);
-            tx.set(key::member(account.domain, id), bytes::Bytes::new());
-            also(tx, &account);
-            Ok(change::record(tx, vec![touched, Touched::Account(id), Touched::Members(account.domain)]))
+            let [address, record] = put(tx, &account).await?;
+            Ok(change::record(tx, vec![address, record, Touched::Members(domain)]))
         })
         .await?;
-        self.account(id).await?.ok_or_else(|| missing(&new.address))
+        self.account(id).await?.ok_or_else(|| missing(&account.address))
     }
 
     /// Changes an account. Id, domain, address, group and time of making stay whatever `update` does to
@@ -158,6 +172,21 @@ impl Directory {
     }
 }
 
+/// Writes a new account, or nothing; tells what that touched beside the members of its domain. `NotFound` if its domain
+/// is not what it was.
+pub(super) async fn put(tx: &mut Transaction, account: &Account) -> Result<[Touched; 2]> {
+    let (id, domain) = (account.id, account.domain);
+    if domain_in(tx, account.address.domain()).await? != domain {
+        let text = format!("domain {}, as it was a moment ago", account.address.domain());
+        return Err(Error::NotFound(text.into()));
+    }
+    let value = encode_bounded(&AccountRecord::from(account))?;
+    let touched = claim_address(tx, domain, &account.address, &AddressRecord::Account(id.0)).await?;
+    tx.set(key::account(id), value);
+    tx.set(key::member(domain, id), bytes::Bytes::new());
+    Ok([touched, Touched::Account(id)])
+}
+
 /// Takes an address of the domain for an account or alias; tells what that touched.
 pub(super) async fn claim_address(
     tx: &mut Transaction,
@@ -167,13 +196,26 @@ pub(super) async fn claim_address(
 ) -> Result<Touched> {
     let at = key::address_of(domain, address);
     if tx.get(&at).await?.is_some() {
-        return Err(Error::Exists(format!("address {address}").into()));
+        return Err(taken(address));
     }
     tx.set(at, encode_bounded(record)?);
     Ok(Touched::Address(domain, key::folded(address.local_part())))
 }
 
-fn check(account: &Account) -> Result<()> {
+/// The address's domain; `Exists` if it is an account or alias.
+async fn free_in(tx: &mut Transaction, address: &Address) -> Result<DomainId> {
+    let domain = domain_in(tx, address.domain()).await?;
+    match tx.get(&key::address_of(domain, address)).await? {
+        Some(_) => Err(taken(address)),
+        None => Ok(domain),
+    }
+}
+
+fn taken(address: &Address) -> Error {
+    Error::Exists(format!("address {address}").into())
+}
+
+pub(super) fn check(account: &Account) -> Result<()> {
     if account.name.len() > limits::ACCOUNT_NAME_OCTETS || account.name.chars().any(char::is_control) {
         let most = limits::ACCOUNT_NAME_OCTETS;
         return Err(Error::Invalid(

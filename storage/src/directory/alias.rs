@@ -48,14 +48,17 @@ impl Directory {
 
     /// The alias with exactly that address, in its domain or a further name of it.
     pub async fn alias(&self, address: &Address) -> Result<Option<Alias>> {
-        let Some(domain) = self.domain_id(address.domain()).await? else { return Ok(None) };
-        let record = self.address_record(domain, key::folded(address.local_part())).await?;
-        match record.as_deref() {
+        let lookup = self.lookup();
+        let record = match lookup.domain_id(address.domain()).await? {
+            Some(domain) => lookup.address_record(domain, key::folded(address.local_part())).await?,
+            None => None,
+        };
+        lookup.present(match record.as_deref() {
             Some(AddressRecord::Alias(address, targets)) => {
-                Ok(Some(Alias { address: address.clone(), targets: targets.clone() }))
+                Some(Alias { address: address.clone(), targets: targets.clone() })
             }
-            _ => Ok(None),
-        }
+            _ => None,
+        })
     }
 
     /// The aliases of a domain in order of their local parts, those after the (folded) `after`.

@@ -14,7 +14,7 @@ use super::key;
 use crate::kv::record::Record;
 use crate::kv::{Database, KeyRange, RangeOptions, Transaction, Watch};
 use crate::types::{AccountId, DomainId, DomainName, Timestamp};
-use crate::{Result, limits};
+use crate::{Error, Result, limits};
 
 /// Something that a lookup depends on; the cache's key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,6 +100,9 @@ impl Follower {
                 },
                 Err(error) => {
                     warn!(%error, "the directory's change log cannot be read");
+                    if let Error::Unavailable(_) = error {
+                        self.cache.cut_off();
+                    }
                     self.cache.forget_all();
                     Some(limits::DIRECTORY_FOLLOW_RETRY)
                 }
@@ -121,10 +124,12 @@ impl Follower {
 
     /// Takes in what is new, and gives the watch on what comes next.
     async fn step(&mut self) -> Result<Watch> {
+        let begun = tokio::time::Instant::now();
         let mut tx = self.database.begin();
         let watch = tx.watch(&key::latest()).await?;
         let latest = latest(&mut tx).await?;
         if latest == self.seen {
+            self.cache.confirm(begun);
             return Ok(watch);
         }
         let start = stamp(tx.get_snapshot(&key::log_start()).await?);
@@ -135,6 +140,7 @@ impl Follower {
             self.apply(&mut tx).await?
         };
         self.seen = latest;
+        self.cache.confirm(begun);
         announce(&self.version, latest);
         self.bells.ring(&touched);
         Ok(watch)
@@ -162,12 +168,13 @@ fn stamp(value: Option<bytes::Bytes>) -> [u8; 10] {
     value.and_then(|value| value.as_ref().try_into().ok()).unwrap_or_default()
 }
 
-async fn latest(tx: &mut Transaction) -> Result<[u8; 10]> {
+/// The versionstamp of the latest change.
+pub(super) async fn latest(tx: &mut Transaction) -> Result<[u8; 10]> {
     Ok(stamp(tx.get_snapshot(&key::latest()).await?))
 }
 
 /// The version that a versionstamp starts with.
-fn version_of(stamp: [u8; 10]) -> u64 {
+pub(super) fn version_of(stamp: [u8; 10]) -> u64 {
     stamp[..8].iter().fold(0, |version, octet| version << 8 | u64::from(*octet))
 }
 
@@ -200,7 +207,10 @@ pub(super) async fn trim(database: &Database, kept: Duration) -> Result<usize> {
     let Some(last) = last else { return Ok(0) };
     let range: KeyRange = key::log_until(last);
     tx.clear_range(range);
-    tx.set(key::log_start(), last.to_vec());
+    // With a conflict: another node may have trimmed further, and the mark never goes back.
+    if last > stamp(tx.get(&key::log_start()).await?) {
+        tx.set(key::log_start(), last.to_vec());
+    }
     tx.commit().await?;
     Ok(count)
 }

@@ -158,7 +158,7 @@ impl Directory {
             Ok(change::record(tx, vec![Touched::Name(name.clone())]))
         })
         .await?;
-        let target = self.domain_id(name).await?.ok_or_else(|| missing(name))?;
+        let target = self.lookup().domain_id(name).await?.ok_or_else(|| missing(name))?;
         Ok(AliasDomain { name: name.clone(), target })
     }
 

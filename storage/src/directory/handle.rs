@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -25,7 +26,21 @@ pub struct Directory {
     pub(super) shared: Arc<Shared>,
 }
 
+/// How a directory is used on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectoryConfig {
+    /// For how long a node that is cut off lets people in by its own copy: counted from when it last knew all changes.
+    pub cut_off_trusted: Duration,
+}
+
+impl Default for DirectoryConfig {
+    fn default() -> Self {
+        Self { cut_off_trusted: Duration::from_secs(60 * 60) }
+    }
+}
+
 pub(super) struct Shared {
+    pub(super) config: DirectoryConfig,
     pub(super) database: Database,
     pub(super) cache: Cache,
     version: watch::Sender<u64>,
@@ -37,8 +52,13 @@ pub(super) struct Shared {
 }
 
 impl Directory {
-    /// Over the database. Follows the change log in the background until the last handle is dropped.
+    /// Over the database, with the defaults. Follows the change log in the background until the last handle is dropped.
     pub async fn open(database: Database) -> Result<Self> {
+        Self::open_with(database, DirectoryConfig::default()).await
+    }
+
+    /// As [`Directory::open`].
+    pub async fn open_with(database: Database, config: DirectoryConfig) -> Result<Self> {
         let cache = Cache::new();
         let (version, bells) = (watch::Sender::new(0), Bells::new());
         let stop = CancellationToken::new();
@@ -47,7 +67,7 @@ impl Directory {
         tokio::spawn(follower.run(stop.clone()));
         let _stop = stop.drop_guard();
         let ids = Mutex::default();
-        Ok(Self { shared: Arc::new(Shared { database, cache, version, bells, ids, _stop }) })
+        Ok(Self { shared: Arc::new(Shared { config, database, cache, version, bells, ids, _stop }) })
     }
 
     /// The version of the latest change that this node has taken in; changes when there is a newer one.
@@ -63,6 +83,12 @@ impl Directory {
     /// The version of the latest change that this node has taken in.
     pub fn version(&self) -> u64 {
         *self.shared.version.borrow()
+    }
+
+    /// The version of the latest change there is, whether this node has taken it in or not.
+    pub async fn latest_version(&self) -> Result<u64> {
+        let stamp = change::latest(&mut self.shared.database.begin()).await?;
+        Ok(change::version_of(stamp))
     }
 
     /// What holds for the whole system.
@@ -94,18 +120,22 @@ impl Directory {
         if let Some(id) = ids.next() {
             return Ok(id);
         }
+        *ids = self.take_ids(limits::DIRECTORY_IDS_TAKEN).await?;
+        ids.next().ok_or_else(|| Error::Unavailable("ids".into()))
+    }
+
+    /// So many of them.
+    pub(super) async fn take_ids(&self, count: u64) -> Result<Range<u64>> {
         let taken = self.shared.database.run_once(OperationId::random(), async |tx| {
             let first = match tx.get(&key::next_id()).await? {
                 Some(value) => number(&value)?,
                 None => 1,
             };
-            let next = first + limits::DIRECTORY_IDS_TAKEN;
-            tx.set(key::next_id(), next.to_be_bytes().to_vec());
+            tx.set(key::next_id(), (first + count).to_be_bytes().to_vec());
             Ok(first)
         });
         let first = taken.await?;
-        *ids = first..first + limits::DIRECTORY_IDS_TAKEN;
-        ids.next().ok_or_else(|| Error::Unavailable("ids".into()))
+        Ok(first..first + count)
     }
 
     /// One page of a range: at most `limit` items of what `read` makes of the pairs.

@@ -186,6 +186,11 @@ pub(super) fn log_start() -> Bytes {
     writer(LOG_START).finish()
 }
 
+/// The change log and its marks: they stand in the order of one engine's versionstamps, for processes that live.
+pub(crate) fn all_of_log() -> impl Iterator<Item = KeyRange> {
+    [LOG, LOG_START, LATEST].into_iter().map(|kind| KeyRange::prefix(&writer(kind).finish()))
+}
+
 /// The versionstamp of the latest change: what followers watch.
 pub(super) fn latest() -> Bytes {
     writer(LATEST).finish()

@@ -139,3 +139,12 @@ pub struct Page<T> {
     /// What to pass as `after` for the next page; `None` at the end.
     pub next: Option<String>,
 }
+
+/// What was found, and whether that is known to be current: while a node is cut off its own copy may tell what was.
+#[derive(Debug, Clone)]
+pub struct Seen<T> {
+    /// What was found.
+    pub found: T,
+    /// Whether it is so now.
+    pub is_current: bool,
+}

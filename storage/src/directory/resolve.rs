@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::handle::Directory;
 use super::key;
+use super::lookup::{Lookup, cut_off};
 use super::record::{Account, Domain};
 use super::stored::AddressRecord;
 use crate::types::{AccountId, Address, DomainId};
@@ -14,7 +15,10 @@ use crate::{Error, Result, limits};
 #[derive(Debug, Clone)]
 pub enum Resolution {
     /// The domain is not of this directory.
-    NotLocal,
+    NotLocal {
+        /// Whether that is known to be so now: while the node is cut off the domain may have been made elsewhere.
+        is_current: bool,
+    },
     /// The domain is, and has no such address (`550 5.1.1`).
     Unknown,
     /// To these; at least one.
@@ -57,13 +61,46 @@ pub fn is_role(local_part: &str) -> bool {
 impl Directory {
     /// Where mail to the address goes: aliases of any depth, further names of domains, forwards, details
     /// after `+`, catch-all, and `postmaster` and `abuse` of every domain. `Unavailable` where aliases
-    /// lead to more than [`limits::EXPANSION_RECIPIENTS`], or nobody can be postmaster yet.
+    /// lead to more than [`limits::EXPANSION_RECIPIENTS`], nobody can be postmaster yet, or the node is cut off and its
+    /// own copy knows no such address.
     pub async fn resolve(&self, address: &Address) -> Result<Resolution> {
+        let lookup = self.lookup();
+        let found = lookup.resolve(address).await?;
+        lookup.judge(found)
+    }
+
+    /// Where mail to the bare `<postmaster>` goes (RFC 5321 §4.5.1).
+    pub async fn resolve_postmaster(&self) -> Result<Resolution> {
+        let lookup = self.lookup();
+        let found = lookup.resolve_postmaster().await?;
+        lookup.judge(found)
+    }
+
+    /// Whether the account may name the address as a sender: its own, also with a detail or under a
+    /// further name of the domain, or an alias that leads to it. A catch-all and others' forwards do not
+    /// count.
+    pub async fn may_send_as(&self, account: AccountId, address: &Address) -> Result<bool> {
+        let lookup = self.lookup();
+        let found = lookup.leads_to(account, address).await?.then_some(());
+        Ok(lookup.present(found)?.is_some())
+    }
+}
+
+impl Lookup<'_> {
+    /// Only the end is judged: on the way to it absence is the rule.
+    fn judge(&self, found: Resolution) -> Result<Resolution> {
+        match found {
+            Resolution::Unknown if !self.is_current() => Err(cut_off()),
+            found => Ok(found),
+        }
+    }
+
+    async fn resolve(&self, address: &Address) -> Result<Resolution> {
         let place = self.place(address).await?;
         if let Place::Elsewhere(_) = place {
-            return Ok(Resolution::NotLocal);
+            return Ok(Resolution::NotLocal { is_current: self.is_current() });
         }
-        let mut expansion = Expansion { directory: self, work: VecDeque::new(), found: Found::default() };
+        let mut expansion = Expansion { lookup: self, work: VecDeque::new(), found: Found::default() };
         expansion.work.push_back((place, 0));
         while let Some((place, depth)) = expansion.work.pop_front() {
             expansion.expand(place, depth).await?;
@@ -71,13 +108,12 @@ impl Directory {
         Ok(expansion.found.finish())
     }
 
-    /// Where mail to the bare `<postmaster>` goes (RFC 5321 §4.5.1).
-    pub async fn resolve_postmaster(&self) -> Result<Resolution> {
+    async fn resolve_postmaster(&self) -> Result<Resolution> {
         let settings = self.settings().await?;
         if let Some(postmaster) = &settings.postmaster {
             match self.resolve(postmaster).await? {
                 Resolution::Unknown => {}
-                Resolution::NotLocal => {
+                Resolution::NotLocal { .. } => {
                     let (accounts, forwards) = (Vec::new(), vec![postmaster.clone()]);
                     return Ok(Resolution::Deliver { accounts, forwards });
                 }
@@ -94,10 +130,8 @@ impl Directory {
         self.resolve(&address).await
     }
 
-    /// Whether the account may name the address as a sender: its own, also with a detail or under a
-    /// further name of the domain, or an alias that leads to it. A catch-all and others' forwards do not
-    /// count.
-    pub async fn may_send_as(&self, account: AccountId, address: &Address) -> Result<bool> {
+    /// Whether mail to the address reaches the account, by itself or by an alias.
+    async fn leads_to(&self, account: AccountId, address: &Address) -> Result<bool> {
         let mut seen = HashSet::new();
         let mut work = vec![self.place(address).await?];
         while let Some(place) = work.pop() {
@@ -184,8 +218,8 @@ fn nobody(whose: &str) -> Error {
 }
 
 /// An expansion under way.
-struct Expansion<'d> {
-    directory: &'d Directory,
+struct Expansion<'l> {
+    lookup: &'l Lookup<'l>,
     work: VecDeque<(Place, usize)>,
     found: Found,
 }
@@ -214,7 +248,7 @@ impl Expansion<'_> {
             tracing::warn!(?place, ?most, "an address expands to too much");
             return Err(Error::Unavailable("an alias leads to too many addresses, or too deep".into()));
         }
-        let next = match self.directory.step(&place).await? {
+        let next = match self.lookup.step(&place).await? {
             Step::Nothing => Vec::new(),
             Step::Elsewhere => {
                 self.found.arrive_elsewhere(&place);
@@ -235,7 +269,7 @@ impl Expansion<'_> {
     async fn places(&self, addresses: &[Address]) -> Result<Vec<Place>> {
         let mut places = Vec::with_capacity(addresses.len());
         for address in addresses {
-            places.push(self.directory.place(address).await?);
+            places.push(self.lookup.place(address).await?);
         }
         Ok(places)
     }

@@ -8,12 +8,13 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::engine::{Committed, Engine};
+use super::engine::{Committed, Engine, OwnCopy};
 use super::operation;
 use super::range::{KeyRange, RangeOptions, key_after};
+use super::reruns::Reruns;
 use super::transaction::Transaction;
 use crate::types::{OperationId, Timestamp};
-use crate::{Error, Result, limits};
+use crate::{Result, limits};
 
 /// A handle on an engine; cheap to clone.
 #[derive(Clone)]
@@ -49,6 +50,16 @@ impl Database {
         Self { engine }
     }
 
+    /// Whether both are handles on one engine.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.engine, &other.engine)
+    }
+
+    /// What this node keeps of it itself, without asking anybody: see [`OwnCopy`].
+    pub fn copy(&self) -> Option<Arc<dyn OwnCopy>> {
+        self.engine.copy()
+    }
+
     /// A transaction by hand. Most callers want [`Database::run`].
     pub fn begin(&self) -> Transaction {
         Transaction::new(self.engine.clone())
@@ -56,8 +67,8 @@ impl Database {
 
     /// Runs the closure and commits; reruns it after `Conflict` and `TooOld` with jittered backoff, at
     /// most [`limits::TRANSACTION_ATTEMPTS`] times, then `Overloaded`. The closure must have no effect
-    /// beside the transaction. `CommitUnknown` goes to the caller: where a second run matters, use
-    /// [`Database::run_once`].
+    /// beside the transaction. `CommitUnknown` goes to the caller: where that matters, use
+    /// [`Database::run_repeatable`] or [`Database::run_once`].
     pub fn run<'a, T, F>(&'a self, body: F) -> BoxFuture<'a, Result<T>>
     where
         T: Send + 'a,
@@ -74,8 +85,28 @@ impl Database {
         T: Send + 'a,
         F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
     {
+        self.run_again(Reruns::default(), body)
+    }
+
+    /// As [`Database::run`], and rerun after `CommitUnknown` too, until it is known how the commit ended: for a closure
+    /// that changes nothing more where an earlier run of it was committed, since it writes the same, or looks up the
+    /// results of its operations and records them ([`operation`]). `CommitUnknown` only where that is still not known
+    /// after [`limits::DOUBT_PATIENCE`], or the engine is shutting down.
+    pub fn run_repeatable<'a, T, F>(&'a self, body: F) -> BoxFuture<'a, Result<T>>
+    where
+        T: Send + 'a,
+        F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
+    {
+        let run = self.run_again(Reruns::of_repeatable(), body);
+        Box::pin(async move { Ok(run.await?.0) })
+    }
+
+    fn run_again<'a, T, F>(&'a self, mut reruns: Reruns, body: F) -> BoxFuture<'a, Result<(T, Committed)>>
+    where
+        T: Send + 'a,
+        F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
+    {
         Box::pin(async move {
-            let mut reruns = Reruns::default();
             loop {
                 let mut transaction = self.begin();
                 let outcome = match body.call(&mut transaction).await {
@@ -83,16 +114,16 @@ impl Database {
                     Err(error) => Err(error),
                 };
                 match outcome {
-                    Err(Error::Conflict | Error::TooOld) => reruns.pause().await?,
-                    outcome => return outcome,
+                    Ok(done) => return Ok(done),
+                    Err(error) => reruns.after(error).await?,
                 }
             }
         })
     }
 
-    /// As [`Database::run`], once only: the result is stored under the operation's id in the same
-    /// transaction and looked up first, so that a rerun (here after `CommitUnknown`, or by anyone within
-    /// [`limits::OPERATION_KEPT`]) gives the first result.
+    /// As [`Database::run_repeatable`], of any closure: the result is stored under the operation's id in the same
+    /// transaction and looked up first, so that a rerun (here, or by anyone within [`limits::OPERATION_KEPT`]) gives
+    /// the first result.
     pub fn run_once<'a, T, F>(&'a self, operation: OperationId, body: F) -> BoxFuture<'a, Result<T>>
     where
         T: Serialize + DeserializeOwned + Send + 'a,
@@ -113,32 +144,15 @@ impl Database {
         F: AsyncFn(&mut Transaction) -> Result<T> + for<'t> Body<'t, T> + 'a,
     {
         Box::pin(async move {
-            let (mut reruns, mut in_doubt) = (Reruns::default(), false);
-            loop {
-                let mut transaction = self.begin();
-                let outcome = match operation::result(&mut transaction, operation).await {
-                    Ok(Some(result)) => return Ok(result),
-                    Ok(None) => body.call(&mut transaction).await,
-                    Err(error) => Err(error),
-                };
-                let outcome = match outcome {
-                    Ok(value) => commit_result(transaction, (operation, kept), value).await,
-                    Err(Error::CommitUnknown) => return Err(Error::CommitUnknown),
-                    Err(error) => Err(error),
-                };
-                in_doubt |= matches!(outcome, Err(Error::CommitUnknown));
-                // Where no rerun could tell, an earlier run may still have been carried out.
-                match outcome {
-                    Err(Error::Conflict | Error::TooOld | Error::CommitUnknown) => {
-                        let pause = reruns.pause().await;
-                        pause.map_err(|error| if in_doubt { Error::CommitUnknown } else { error })?;
-                    }
-                    Err(Error::Closed | Error::Unavailable(_)) if in_doubt => {
-                        return Err(Error::CommitUnknown);
-                    }
-                    outcome => return outcome,
+            let once = async |tx: &mut Transaction| -> Result<T> {
+                if let Some(result) = operation::result(tx, operation).await? {
+                    return Ok(result);
                 }
-            }
+                let value = body.call(tx).await?;
+                operation::record(tx, operation, kept, &value)?;
+                Ok(value)
+            };
+            self.run_repeatable(once).await
         })
     }
 
@@ -177,15 +191,6 @@ impl Database {
     }
 }
 
-async fn commit_result<T: Serialize>(
-    mut transaction: Transaction,
-    (operation, kept): (OperationId, Duration),
-    value: T,
-) -> Result<T> {
-    operation::record(&mut transaction, operation, kept, &value)?;
-    transaction.commit().await.map(|_| value)
-}
-
 /// Clears the first keys of the range; gives where the rest begins, if there may be one.
 async fn clear_some(tx: &mut Transaction, range: &KeyRange) -> Result<Option<Bytes>> {
     let limit = limits::RANGE_CHUNK_PAIRS;
@@ -197,28 +202,10 @@ async fn clear_some(tx: &mut Transaction, range: &KeyRange) -> Result<Option<Byt
     Ok((pairs.len() == limit).then_some(end))
 }
 
-/// Counts reruns of one closure and waits between them.
-#[derive(Default)]
-struct Reruns(u32);
-
-impl Reruns {
-    async fn pause(&mut self) -> Result<()> {
-        self.0 += 1;
-        if self.0 >= limits::TRANSACTION_ATTEMPTS {
-            return Err(Error::Overloaded(format!("{} reruns of one transaction", self.0).into()));
-        }
-        // The first rerun follows at once: most conflicts are over when they are told.
-        if self.0 > 1 {
-            let longest = limits::RERUN_WAIT_MAX.min(Duration::from_millis(1 << self.0.min(16)));
-            tokio::time::sleep(longest.mul_f64(rand::random())).await;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::kv::Memory;
 
     #[tokio::test]

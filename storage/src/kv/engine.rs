@@ -1,6 +1,7 @@
 //! What an engine must do. Everything else (read-your-writes, budgets, reruns, operation ids) is
 //! written once above it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +26,12 @@ impl Versionstamp {
         stamp[..8].copy_from_slice(&version.0.to_be_bytes());
         stamp[8..].copy_from_slice(&order.to_be_bytes());
         Self(stamp)
+    }
+
+    /// The version that it begins with.
+    pub fn version(self) -> Version {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        Version(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
     /// The octets with this in place of the ten at `offset`, which must be there.
@@ -85,7 +92,7 @@ impl Mutation {
 }
 
 /// A transaction handed in for its commit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
     /// What its reads saw. `None` if it read nothing.
     pub read_version: Option<Version>,
@@ -116,7 +123,7 @@ pub struct Chunk {
 }
 
 /// How much of a range to read at once.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkLimit {
     /// Most pairs.
     pub pairs: usize,
@@ -126,9 +133,29 @@ pub struct ChunkLimit {
     pub reverse: bool,
 }
 
+impl ChunkLimit {
+    /// The same, or what one step reads at most if another node asks for more.
+    pub(crate) fn bounded(self) -> Self {
+        let pairs = self.pairs.clamp(1, limits::RANGE_CHUNK_PAIRS);
+        Self { pairs, octets: self.octets.min(limits::RANGE_CHUNK_OCTETS), ..self }
+    }
+}
+
 /// Ends once the key may have changed since the watch was made: a hint, never the truth.
 /// Dropping it gives the watch up.
 pub type Watch = futures::future::BoxFuture<'static, Result<()>>;
+
+/// What a node keeps of a store itself: a state that the store had at some moment, however long ago, and never an older one
+/// than was told here before. What others told meanwhile may be newer, so nothing that is read here is ever committed: no
+/// transaction can be made of it.
+#[async_trait]
+pub trait OwnCopy: Send + Sync {
+    /// The value. `Unavailable` or `Closed` where what is kept here may not be told any more.
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
+
+    /// The next pairs of the range, all of one moment. Errors as of [`OwnCopy::get`].
+    async fn range(&self, range: KeyRange, limit: ChunkLimit) -> Result<Chunk>;
+}
 
 /// A transactional store. `conformance` (in this folder) is the suite that every engine passes.
 #[async_trait]
@@ -152,6 +179,12 @@ pub trait Engine: Send + Sync + 'static {
     /// How long a read version can be read at and committed from.
     fn transaction_life(&self) -> Duration {
         limits::TRANSACTION_LIFE
+    }
+
+    /// What this node keeps itself, as old as it may be: for those who say that they will have it so. `None` where it keeps
+    /// nothing that may be told.
+    fn copy(&self) -> Option<Arc<dyn OwnCopy>> {
+        None
     }
 
     /// Ends background work; commits in flight are finished first.

@@ -56,6 +56,10 @@ pub mod subspace {
     pub const DOMAIN_USAGE: u8 = b'v';
     /// What the mail store's workers have still to do.
     pub const WORK: u8 = b'Z';
+    /// The cluster, its nodes, and the tokens that let new ones in.
+    pub const CLUSTER: u8 = b'c';
+    /// Marks of a move from or to another installation.
+    pub const MOVE: u8 = b'w';
     /// First octet that no key of ours may start with: an engine's own keys stand from here on.
     pub const ENGINE: u8 = 0xff;
 }

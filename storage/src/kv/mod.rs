@@ -2,30 +2,38 @@
 //! with read-your-writes. Shaped like FoundationDB's, so that what is written on it fits every engine.
 //!
 //! Reading order: [`key`] and [`record`] (how keys and values are written), [`range`] (key ranges),
-//! [`engine`] (what an engine must do), [`transaction`] with `overlay` and [`reader`] (what a caller
-//! sees), [`operation`] (results kept under operation ids), [`database`] (running closures), then the engines.
+//! [`engine`] (what an engine must do), `budget` (what a transaction may hold), [`transaction`] with `overlay` and
+//! [`reader`] (what a caller sees), [`operation`] (results kept under operation ids), [`database`] with `reruns`
+//! (running closures), then the engines.
 
 pub mod key;
 pub mod range;
 pub mod record;
 
 mod atomic;
+pub(crate) mod budget;
 mod overlay;
-mod resolver;
-mod watches;
+mod reruns;
+pub(crate) mod resolver;
+pub(crate) mod store;
+pub(crate) mod watches;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod database;
 pub mod engine;
+pub mod foundationdb;
 pub mod local;
 pub mod memory;
 pub mod operation;
 pub mod reader;
 pub mod transaction;
+#[cfg(test)]
+pub(crate) mod unsteady;
 
 pub use database::Database;
-pub use engine::{Committed, Engine, Version, Versionstamp, Watch};
+pub use engine::{Committed, Engine, OwnCopy, Version, Versionstamp, Watch};
+pub use foundationdb::{FoundationDb, FoundationDbConfig};
 pub use key::{KeyReader, KeyWriter};
 pub use local::{Local, LocalConfig};
 pub use memory::Memory;

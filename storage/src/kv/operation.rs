@@ -110,6 +110,18 @@ mod tests {
         assert_eq!(append().await, 2);
     }
 
+    #[tokio::test]
+    async fn a_clock_that_is_hours_ahead_trims_no_result_that_is_needed() {
+        let database = Database::new(Memory::new());
+        for kept in [limits::COMMIT_KEPT, limits::OPERATION_KEPT] {
+            let done = database.run_once_kept(OperationId::random(), kept, async |_| Ok(()));
+            done.await.expect("commits");
+        }
+        let ahead = |hours: u64| Timestamp::now().plus(Duration::from_secs(hours * 60 * 60));
+        assert_eq!(database.trim_operations(ahead(23)).await.expect("trims"), 0);
+        assert_eq!(database.trim_operations(ahead(25)).await.expect("trims"), 2);
+    }
+
     /// Each goes when its own time is over and not before, none is left behind, and nothing is read of those that stay.
     #[tokio::test]
     async fn trimming_takes_what_is_over_and_leaves_nothing_of_it() {

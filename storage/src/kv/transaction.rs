@@ -7,15 +7,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::atomic::Atomic;
+use super::budget::{self, OVERHEAD_OCTETS};
 use super::engine::{Chunk, ChunkLimit, Commit, Committed, Engine, Mutation, Version, Watch};
-use super::key::subspace;
 use super::overlay::{Entry, Overlay};
 use super::range::{KeyRange, RangeOptions};
 use super::reader::RangeReader;
-use crate::{Error, Result, limits};
-
-/// What one mutation or conflict range adds to a transaction beside its octets.
-const OVERHEAD_OCTETS: usize = 16;
+use crate::{Error, Result};
 
 /// A transaction. Writes are kept here until [`Transaction::commit`]; dropping it undoes everything.
 pub struct Transaction {
@@ -64,27 +61,25 @@ impl Transaction {
     /// Writes the key.
     pub fn set(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
         let (key, value) = (key.into(), value.into());
-        self.admit(&key, value.len());
         self.overlay.set(key.clone(), value.clone());
-        self.commit.mutations.push(Mutation::Set(key, value));
+        self.write(Mutation::Set(key, value));
     }
 
     /// Removes the key.
     pub fn clear(&mut self, key: impl Into<Bytes>) {
         let key = key.into();
-        self.admit(&key, 0);
         self.overlay.clear(key.clone());
-        self.commit.mutations.push(Mutation::Clear(key));
+        self.write(Mutation::Clear(key));
     }
 
     /// Removes all keys of the range.
     pub fn clear_range(&mut self, range: KeyRange) {
-        self.admit_range(&range);
         if range.is_empty() {
-            return;
+            // It writes nothing; a range that no budget allows is told all the same.
+            return self.admit(&Mutation::ClearRange(range));
         }
         self.overlay.clear_range(&range);
-        self.commit.mutations.push(Mutation::ClearRange(range));
+        self.write(Mutation::ClearRange(range));
     }
 
     /// Adds to the 64-bit little-endian number that the key holds; an absent key counts as 0. Does not
@@ -111,9 +106,7 @@ impl Transaction {
     /// transaction does not see it.
     pub fn set_versionstamped_key(&mut self, key: impl Into<Bytes>, offset: usize, value: impl Into<Bytes>) {
         let (key, value) = (key.into(), value.into());
-        self.admit(&key, value.len());
-        self.admit_stamp(key.len(), offset);
-        self.commit.mutations.push(Mutation::SetVersionstampedKey { key, offset, value });
+        self.write(Mutation::SetVersionstampedKey { key, offset, value });
     }
 
     /// Writes a value of which the commit replaces the ten octets at `offset` by its versionstamp. This
@@ -125,10 +118,8 @@ impl Transaction {
         offset: usize,
     ) {
         let (key, value) = (key.into(), value.into());
-        self.admit(&key, value.len());
-        self.admit_stamp(value.len(), offset);
         self.overlay.stamp(key.clone());
-        self.commit.mutations.push(Mutation::SetVersionstampedValue { key, value, offset });
+        self.write(Mutation::SetVersionstampedValue { key, value, offset });
     }
 
     /// The commit fails with `Conflict` if another one writes in the range meanwhile.
@@ -150,13 +141,13 @@ impl Transaction {
     /// A hint that ends once the key may have changed since this transaction's read version, also by
     /// this transaction itself.
     pub async fn watch(&mut self, key: &[u8]) -> Result<Watch> {
-        check_key(key)?;
+        budget::check_key(key)?;
         let at = self.read_version().await?;
         Ok(self.engine.watch(Bytes::copy_from_slice(key), at))
     }
 
     /// Octets of what is to be committed, conflict ranges included: for callers that work in batches.
-    /// The bound is [`limits::TRANSACTION_OCTETS`].
+    /// The bound is [`crate::limits::TRANSACTION_OCTETS`].
     pub fn written_octets(&self) -> usize {
         self.octets
     }
@@ -172,19 +163,18 @@ impl Transaction {
             return Ok(Committed { version, versionstamp: Default::default() });
         }
         self.check_age()?;
-        if self.octets > limits::TRANSACTION_OCTETS {
-            return Err(too_large("transaction", self.octets, limits::TRANSACTION_OCTETS));
-        }
+        budget::check_total(self.octets)?;
         self.engine.commit(self.commit).await
     }
 
     pub(super) async fn read_chunk(&mut self, range: KeyRange, limit: ChunkLimit) -> Result<Chunk> {
+        budget::check_read(&range)?;
         let at = self.read_version().await?;
         self.engine.range(at, range, limit).await
     }
 
     async fn read(&mut self, key: &[u8], snapshot: bool) -> Result<Option<Bytes>> {
-        check_key(key)?;
+        budget::check_key(key)?;
         match self.overlay.entry(key) {
             None if self.overlay.is_cleared(key) => return Ok(None),
             None | Some(Entry::Fold(_)) => {}
@@ -202,65 +192,24 @@ impl Transaction {
     }
 
     fn fold(&mut self, key: Bytes, operation: Atomic, mutation: Mutation) {
-        self.admit(&key, size_of::<u64>());
         self.overlay.fold(key, operation);
+        self.write(mutation);
+    }
+
+    fn write(&mut self, mutation: Mutation) {
+        self.admit(&mutation);
         self.commit.mutations.push(mutation);
+    }
+
+    fn admit(&mut self, mutation: &Mutation) {
+        self.octets += mutation.octets();
+        if let Err(error) = mutation.check() {
+            self.refused.get_or_insert(error);
+        }
     }
 
     fn check_age(&self) -> Result<()> {
         let old = self.started.is_some_and(|started| started.elapsed() > self.engine.transaction_life());
         if old { Err(Error::TooOld) } else { Ok(()) }
     }
-
-    fn admit(&mut self, key: &[u8], value_octets: usize) {
-        self.octets += key.len() + value_octets + OVERHEAD_OCTETS;
-        if value_octets > limits::VALUE_OCTETS {
-            self.refuse(too_large("value", value_octets, limits::VALUE_OCTETS));
-        }
-        if let Err(error) = check_key(key) {
-            self.refuse(error);
-        }
-    }
-
-    fn admit_range(&mut self, range: &KeyRange) {
-        self.octets += range.octets() + OVERHEAD_OCTETS;
-        let within = check_key(&range.begin).and_then(|()| check_end(&range.end));
-        if let Err(error) = within {
-            self.refuse(error);
-        }
-    }
-
-    fn admit_stamp(&mut self, octets: usize, offset: usize) {
-        if offset.checked_add(10).is_none_or(|end| end > octets) {
-            self.refuse(Error::Invalid("versionstamp outside of its key or value".into()));
-        }
-    }
-
-    fn refuse(&mut self, error: Error) {
-        self.refused.get_or_insert(error);
-    }
-}
-
-fn check_key(key: &[u8]) -> Result<()> {
-    match key.first() {
-        None => Err(Error::Invalid("empty key".into())),
-        Some(&subspace::ENGINE) => Err(Error::Invalid("key in the engine's own subspace".into())),
-        Some(_) if key.len() > limits::KEY_OCTETS => Err(too_large("key", key.len(), limits::KEY_OCTETS)),
-        Some(_) => Ok(()),
-    }
-}
-
-/// The end of a range may be one octet longer than a key, and may be the first key of the engine's.
-fn check_end(end: &[u8]) -> Result<()> {
-    if end.len() > limits::KEY_OCTETS + 1 {
-        return Err(too_large("key", end.len(), limits::KEY_OCTETS));
-    }
-    match end {
-        [subspace::ENGINE, _, ..] => Err(Error::Invalid("range into the engine's own subspace".into())),
-        _ => Ok(()),
-    }
-}
-
-fn too_large(what: &str, octets: usize, bound: usize) -> Error {
-    Error::TooLarge(format!("{what} of {octets} octets, at most {bound}").into())
 }

@@ -7,16 +7,19 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::engine::{Version, Watch};
 use super::range::KeyRange;
+use super::store::entry::{Batch, Write};
+use super::store::tree::Store;
 use crate::{Error, Result, limits};
 
 #[derive(Default)]
-pub(super) struct Watches {
+pub(crate) struct Watches {
     keys: Mutex<HashMap<Bytes, Arc<Notify>>>,
 }
 
 /// A place in the register; gives it up when dropped.
-pub(super) struct Registered {
+pub(crate) struct Registered {
     watches: Arc<Watches>,
     key: Bytes,
     changed: Arc<Notify>,
@@ -24,7 +27,7 @@ pub(super) struct Registered {
 
 impl Watches {
     /// From now on, a change of the key ends [`Registered::changed`].
-    pub(super) fn register(self: &Arc<Self>, key: Bytes) -> Result<Registered> {
+    pub(crate) fn register(self: &Arc<Self>, key: Bytes) -> Result<Registered> {
         let mut keys = self.keys.lock();
         if keys.len() >= limits::WATCHED_KEYS && !keys.contains_key(&key) {
             return Err(Error::Overloaded(format!("{} watched keys", limits::WATCHED_KEYS).into()));
@@ -34,7 +37,7 @@ impl Watches {
     }
 
     /// Wakes those who watch the key.
-    pub(super) fn key_changed(&self, key: &[u8]) {
+    pub(crate) fn key_changed(&self, key: &[u8]) {
         let keys = self.keys.lock();
         if let Some(changed) = keys.get(key) {
             changed.notify_waiters();
@@ -42,7 +45,7 @@ impl Watches {
     }
 
     /// Wakes those who watch a key of the range.
-    pub(super) fn range_changed(&self, range: &KeyRange) {
+    pub(crate) fn range_changed(&self, range: &KeyRange) {
         if let Some(key) = range.as_key() {
             return self.key_changed(key);
         }
@@ -50,20 +53,34 @@ impl Watches {
         keys.iter().filter(|(key, _)| range.contains(key)).for_each(|(_, changed)| changed.notify_waiters());
     }
 
+    /// Wakes those who watch what the entry wrote.
+    pub(crate) fn batch_applied(&self, batch: &Batch) {
+        if self.is_empty() {
+            return;
+        }
+        for write in batch.transactions.iter().flatten() {
+            match write {
+                Write::Set(key, ..) | Write::SetInline(key, _) | Write::Clear(key) => self.key_changed(key),
+                Write::Add(key, _) | Write::Max(key, _) | Write::Min(key, _) => self.key_changed(key),
+                Write::ClearRange(range) => self.range_changed(range),
+            }
+        }
+    }
+
     /// Whether nobody watches anything.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.keys.lock().is_empty()
     }
 
     /// Wakes everybody: the engine closes.
-    pub(super) fn all_changed(&self) {
+    pub(crate) fn all_changed(&self) {
         self.keys.lock().values().for_each(|changed| changed.notify_waiters());
     }
 }
 
 impl Registered {
     /// Ends at the first change after this was called.
-    pub(super) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+    pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.changed.notified()
     }
 }
@@ -76,6 +93,31 @@ impl Drop for Registered {
             keys.remove(&self.key);
         }
     }
+}
+
+/// Ends once the key's value in the store is, or may be, another than at that version.
+pub(crate) fn watch(
+    watches: &Arc<Watches>,
+    store: impl Fn() -> Arc<Store> + Send + 'static,
+    key: Bytes,
+    at: Version,
+) -> Watch {
+    let registered = watches.register(key.clone());
+    Box::pin(async move {
+        let registered = registered?;
+        let mut changed = std::pin::pin!(registered.changed());
+        changed.as_mut().enable();
+        let is_unchanged = {
+            let store = store();
+            let now = Version(store.visible());
+            let before_and_after = (store.get(at, &key), store.get(now, &key));
+            matches!(before_and_after, (Ok(before), Ok(after)) if before == after)
+        };
+        if is_unchanged {
+            changed.await;
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -13,7 +14,7 @@ use rand::{Rng, SeedableRng};
 use super::files::FileSystem;
 use super::record::HEADER_OCTETS;
 use super::simulated::Disk;
-use super::tests::{append, entry, open, open_from, payload, read_all, truncate};
+use super::tests::{append, entry, open, open_from, payload, read_all, skip, truncate};
 use super::*;
 use crate::{Error, Result};
 
@@ -117,6 +118,24 @@ fn power_losses_lose_nothing_that_was_acknowledged() {
     }
 }
 
+/// Who appends knows by the order which of the entries under way an outcome is of.
+#[test]
+fn outcomes_are_told_in_the_order_of_the_appends() {
+    let disk = Disk::default();
+    let log = open(&disk).expect("opens");
+    let (done, outcomes) = mpsc::channel();
+    disk.cut_next_write(Some(500));
+    // The second and the third wait together for the writer.
+    let held = disk.hold();
+    for (index, octets) in [(1, 100), (2, 100), (3, 1000)] {
+        let done = done.clone();
+        let tell = move |outcome: Result<_>| done.send((index, outcome.is_ok())).expect("is heard");
+        log.append(vec![entry(index, octets)], tell).expect("fits the queue");
+    }
+    drop((held, done));
+    assert_eq!(outcomes.iter().collect::<Vec<_>>(), [(1, true), (2, true), (3, false)]);
+}
+
 /// What a write that failed half way left is neither an entry, nor damage to one, whatever happens next.
 #[test]
 fn a_write_that_was_cut_short_leaves_nothing() {
@@ -153,6 +172,42 @@ fn a_mark_that_was_cut_short_is_no_damage() {
     }
 }
 
+/// What it wrote cannot be taken back, so that the log is over although nobody waits for anything.
+#[test]
+fn a_mark_that_fails_on_a_dead_disk_ends_the_log() {
+    // Where the mark was written before the power went, nothing fails.
+    let ended = (0..50).any(|seed| {
+        let disk = Disk::default();
+        let (told, fatal) = mpsc::channel();
+        let log = open_from(&disk, 1, Arc::new(move |_| told.send(()).unwrap_or(()))).expect("opens");
+        append(&log, vec![entry(1, 100)]).expect("appends");
+        disk.lose_power(seed);
+        let has_failed = fatal.recv_timeout(Duration::from_millis(500)).is_ok();
+        log.close();
+        has_failed
+    });
+    assert!(ended);
+}
+
+/// Where skipping fails, what is appended afterwards is found.
+#[test]
+fn a_skip_that_failed_leaves_nothing() {
+    for seed in 0..50 {
+        let disk = Disk::default();
+        let log = open(&disk).expect("opens");
+        append(&log, vec![entry(1, 100)]).expect("appends");
+        disk.set_room(Some(0));
+        let refused = skip(&log, 50);
+        assert!(matches!(refused, Err(Error::Full(_))), "seed {seed}: {refused:?}");
+        append(&log, vec![entry(2, 100)]).expect("appends");
+        let next = disk.lose_power(seed);
+        drop(log);
+        let log = open(&next).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!(read_all(&log), [entry(1, 100), entry(2, 100)], "seed {seed}");
+        skip(&log, 50).expect("there is room again");
+    }
+}
+
 /// Where making the next file fails, its name may come back: nothing was appended to the one before meanwhile.
 #[test]
 fn a_file_whose_making_failed_may_come_back() {
@@ -168,6 +223,24 @@ fn a_file_whose_making_failed_may_come_back() {
         drop(log);
         let entries = read_all(&open(&next).unwrap_or_else(|error| panic!("seed {seed}: {error}")));
         assert_eq!(entries, [entry(1, 5000), entry(2, 50)], "seed {seed}");
+    }
+}
+
+/// Nor does it follow nothing where what came before it was cut off meanwhile.
+#[test]
+fn a_file_whose_making_failed_does_not_come_back_behind_a_cut() {
+    for seed in 0..50 {
+        let disk = Disk::default();
+        let log = open(&disk).expect("opens");
+        append(&log, vec![entry(1, 5000), entry(2, 50)]).expect("appends");
+        disk.set_room(Some(0));
+        assert!(append(&log, vec![entry(3, 5000)]).is_err(), "it needs a file of its own");
+        disk.set_room(None);
+        truncate(&log, 0).expect("cuts");
+        let next = disk.lose_power(seed);
+        drop(log);
+        let entries = read_all(&open(&next).unwrap_or_else(|error| panic!("seed {seed}: {error}")));
+        assert_eq!(entries, [], "seed {seed}");
     }
 }
 

@@ -90,8 +90,9 @@ impl Log {
     }
 
     /// Hands entries that follow the last one to the writer; `done` is called from its thread once they
-    /// are durable, with the place of each payload, and must not block. `Overloaded` if the queue is
-    /// full; `Unavailable` if the disk is, or if an entry before failed: nothing was changed.
+    /// are durable, with the place of each payload, and must not block. Outcomes are told in the order of
+    /// the appends. `Overloaded` if the queue is full; `Unavailable` if the disk is, or if an entry before
+    /// failed: nothing was changed.
     pub fn append(
         &self,
         entries: Vec<Entry>,
@@ -103,6 +104,16 @@ impl Log {
     /// Cuts all entries behind `index` off, durably: they were never committed.
     pub fn truncate_after(&self, index: u64, done: impl FnOnce(Result<()>) + Send + 'static) -> Result<()> {
         self.queue.push(Job::Truncate(index, Box::new(done)))
+    }
+
+    /// Goes on behind an entry that the log does not reach, durably: what came before is known from elsewhere.
+    pub fn skip_to(
+        &self,
+        index: u64,
+        term: u64,
+        done: impl FnOnce(Result<()>) + Send + 'static,
+    ) -> Result<()> {
+        self.queue.push(Job::SkipTo(index, term, Box::new(done)))
     }
 
     /// The first entry still there; one more than the last if there is none.

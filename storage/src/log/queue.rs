@@ -17,6 +17,8 @@ pub(super) enum Job {
     Append(Vec<Entry>, Done<Vec<Position>>),
     /// Everything behind the index goes.
     Truncate(u64, Done<()>),
+    /// The next entry follows an index and term that the log does not reach.
+    SkipTo(u64, u64, Done<()>),
     /// Ends the thread.
     Close,
 }
@@ -76,7 +78,7 @@ impl Queue {
         for job in jobs {
             match job {
                 Job::Append(_, done) => done(Err(Error::Closed)),
-                Job::Truncate(_, done) => done(Err(Error::Closed)),
+                Job::Truncate(_, done) | Job::SkipTo(_, _, done) => done(Err(Error::Closed)),
                 Job::Close => {}
             }
         }
@@ -86,6 +88,6 @@ impl Queue {
 fn octets_of(job: &Job) -> usize {
     match job {
         Job::Append(entries, _) => entries.iter().map(|entry| entry.payload.len() + HEADER_OCTETS).sum(),
-        Job::Truncate(..) | Job::Close => 0,
+        Job::Truncate(..) | Job::SkipTo(..) | Job::Close => 0,
     }
 }

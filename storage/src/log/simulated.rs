@@ -1,6 +1,6 @@
 //! A file system in memory that loses and reorders what was not synced, is full, or fails to sync.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub struct Disk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    /// Made, durably.
+    folders: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, Named>,
     /// Files removed since their folder was synced.
     removed: BTreeMap<PathBuf, Named>,
@@ -26,6 +28,8 @@ struct State {
     fails_to_sync: bool,
     /// The next longer write takes so many octets, and fails.
     cuts_write_at: Option<usize>,
+    /// It fails for good after so many steps more.
+    steps_left: Option<usize>,
     is_dead: bool,
 }
 
@@ -53,15 +57,21 @@ impl Disk {
             file.lose(&loss, &mut random);
             files.insert(path.clone(), Named { file, is_name_durable: true });
         }
-        Self(Arc::new(Mutex::new(State { files, ..State::default() })))
+        let folders = state.folders.clone();
+        Self(Arc::new(Mutex::new(State { folders, files, ..State::default() })))
     }
 
     /// What a kill of the process leaves: all that was written.
     pub fn kill_process(&self) -> Self {
         let mut state = self.0.lock();
         state.is_dead = true;
-        let (files, removed) = (state.files.clone(), state.removed.clone());
-        Self(Arc::new(Mutex::new(State { files, removed, ..State::default() })))
+        let (folders, files, removed) = (state.folders.clone(), state.files.clone(), state.removed.clone());
+        Self(Arc::new(Mutex::new(State { folders, files, removed, ..State::default() })))
+    }
+
+    /// Whatever is asked of it waits until this is dropped.
+    pub fn hold(&self) -> impl Sized + '_ {
+        self.0.lock()
     }
 
     /// So many octets can still be allocated; any number if `None`.
@@ -79,6 +89,16 @@ impl Disk {
         self.0.lock().cuts_write_at = octets;
     }
 
+    /// Whatever is asked of it fails after so many steps more, as if the power went.
+    pub fn die_after(&self, steps: usize) {
+        self.0.lock().steps_left = Some(steps);
+    }
+
+    /// Removes a file behind the log's back.
+    pub fn lose_file(&self, path: &Path) {
+        self.0.lock().files.remove(path);
+    }
+
     /// Changes a file behind the log's back.
     pub fn damage(&self, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
         let mut state = self.0.lock();
@@ -92,6 +112,12 @@ impl Disk {
 
     fn with<T>(&self, body: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.0.lock();
+        if let Some(left) = &mut state.steps_left {
+            match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => state.is_dead = true,
+            }
+        }
         if state.is_dead { Err(io::Error::other("no power")) } else { body(&mut state) }
     }
 }
@@ -138,6 +164,9 @@ impl FileSystem for Disk {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         self.with(|state| {
+            if !state.folders.contains(folder) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
             let inside = state.files.keys().filter(|path| path.parent() == Some(folder));
             Ok(inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
         })
@@ -151,8 +180,11 @@ impl FileSystem for Disk {
         })
     }
 
-    fn create_folder(&self, _: &Path) -> io::Result<()> {
-        Ok(())
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.with(|state| {
+            state.folders.insert(path.to_path_buf());
+            Ok(())
+        })
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

@@ -43,6 +43,13 @@ pub(super) fn truncate(log: &Log, index: u64) -> Result<()> {
     outcome.recv().expect("the writer tells")
 }
 
+/// Goes on behind the index, in term 7.
+pub(super) fn skip(log: &Log, index: u64) -> Result<()> {
+    let (done, outcome) = mpsc::channel();
+    log.skip_to(index, 7, move |result| drop(done.send(result)))?;
+    outcome.recv().expect("the writer tells")
+}
+
 pub(super) fn read_all(log: &Log) -> Vec<Entry> {
     let last = log.last_index();
     if last < log.first_index() {
@@ -116,6 +123,23 @@ fn a_log_cut_back_to_what_was_purged_opens_again() {
     let log = open_from(&disk, first, Arc::new(|_| {})).expect("opens");
     assert_eq!((log.first_index(), log.last_index()), (first, first - 1));
     append(&log, vec![entry(first, 9)]).expect("appends");
+    assert_eq!(read_all(&log).len(), 1);
+}
+
+#[test]
+fn a_log_that_skips_goes_on_there_after_reopening() {
+    let disk = Disk::default();
+    let log = open(&disk).expect("opens");
+    let place = append(&log, vec![entry(1, 100)]).expect("appends")[0];
+    assert!(skip(&log, 1).is_err(), "what is there is not skipped");
+    skip(&log, 50).expect("skips");
+    assert_eq!((log.first_index(), log.last_index(), log.last_term()), (51, 50, 7));
+    let disk = disk.lose_power(3);
+    drop(log);
+    let log = open_from(&disk, 51, Arc::new(|_| {})).expect("opens");
+    assert_eq!((log.first_index(), log.last_index()), (51, 50));
+    assert_eq!(log.read_at(place, 100).expect("is kept"), payload(1, 100));
+    append(&log, vec![Entry { term: 7, ..entry(51, 100) }]).expect("appends");
     assert_eq!(read_all(&log).len(), 1);
 }
 

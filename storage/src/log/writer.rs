@@ -83,15 +83,21 @@ impl Writer {
             let jobs = self.queue.take_all(patience);
             if jobs.is_empty() {
                 self.mark();
+                is_open &= !self.has_failed;
                 continue;
             }
             for job in jobs {
                 match job {
                     Job::Append(entries, done) => match self.append(&entries) {
                         Ok(positions) => self.written.push(Written { positions, done }),
-                        Err(error) => done(Err(error)),
+                        Err(error) => {
+                            // After those before it; how the sync went they have been told.
+                            let _ = self.sync();
+                            done(Err(error));
+                        }
                     },
                     Job::Truncate(index, done) => done(self.truncate(index)),
+                    Job::SkipTo(index, term, done) => done(self.skip_to(index, term)),
                     Job::Close => is_open = false,
                 }
             }
@@ -232,6 +238,8 @@ impl Writer {
     }
 
     fn cut_off(&self, index: u64) -> io::Result<Option<Current>> {
+        // A file whose making failed must not come back behind the cut.
+        self.files.sync_folder(&self.folder)?;
         let mut segments = self.segments.write();
         // The first file stays, if without entries: it tells where the log goes on.
         while let Some(last) = segments.list.last()
@@ -255,6 +263,46 @@ impl Writer {
         let (first_index, file, end) = (last.first_index, last.file.clone(), last.end);
         segments.last_term = super::journal::term_of(&segments, index).map_err(io::Error::other)?;
         Ok(Some(Current { first_index, file, end, synced: end, allocated, is_unmarked: true }))
+    }
+}
+
+impl Writer {
+    /// Goes on behind `index`; all that is there stays only for what points into it. The next file is made at once: it
+    /// tells where the log goes on.
+    fn skip_to(&mut self, index: u64, term: u64) -> Result<()> {
+        self.sync()?;
+        if index <= self.segments.read().last_index {
+            return Err(Error::Invalid(format!("skipping to entry {index}, which is there").into()));
+        }
+        let created = self.create_apart(index + 1)?;
+        let mut segments = self.segments.write();
+        for segment in &mut segments.list {
+            segment.is_retained = true;
+            segment.offsets = Vec::new();
+        }
+        segments.list.push(Segment {
+            first_index: index + 1,
+            file: created.file.clone(),
+            offsets: Vec::new(),
+            end: created.end,
+            is_retained: false,
+        });
+        (segments.first_index, segments.last_index, segments.last_term) = (index + 1, index, term);
+        self.current = Some(created);
+        Ok(())
+    }
+
+    /// Makes a file that does not follow the last entry. Where that fails its name must not come back: what is appended
+    /// meanwhile would not reach it.
+    fn create_apart(&mut self, first_index: u64) -> Result<Current> {
+        create(&*self.files, &self.folder, first_index, self.segment_octets).or_else(|error| {
+            let removed = match self.files.remove(&segment::path(&self.folder, first_index)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => self.files.sync_folder(&self.folder),
+            };
+            removed.map_err(|error| self.fail(&error))?;
+            Err(error)
+        })
     }
 }
 

@@ -37,7 +37,7 @@ pub enum Target {
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// A delivery with the id of an earlier one gives the earlier one's result and files nothing.
-    pub operation: Option<OperationId>,
+    pub operation: OperationId,
     /// Whose.
     pub account: AccountId,
     /// Into which mailbox.
@@ -165,9 +165,7 @@ impl MailStore {
     async fn deliver_all(&self, key: LaneKey, deliveries: &[Delivery]) -> Vec<Result<Delivered>> {
         match self.deliver_together(key, deliveries).await {
             Ok(results) => results,
-            Err(error) if deliveries.len() == 1 || matches!(error, Error::Closed | Error::Overloaded(_)) => {
-                vec![Err(error); deliveries.len()]
-            }
+            Err(error) if deliveries.len() == 1 || is_of_all(&error) => vec![Err(error); deliveries.len()],
             Err(_) => {
                 // One of them may be to blame: let it fail alone.
                 let mut results = Vec::with_capacity(deliveries.len());
@@ -189,14 +187,7 @@ impl MailStore {
         let mailbox = self.resolve(account, target).await?;
         let _turn = self.inner.locks.turn(account, mailbox).await;
         let deliver = async |tx: &mut Transaction| self.deliver_in(tx, (account, mailbox), deliveries).await;
-        let scope = [(account, mailbox)];
-        let outcome = self.commit(&scope, deliver).await;
-        if matches!(outcome, Err(Error::CommitUnknown))
-            && deliveries.iter().all(|one| one.operation.is_some())
-        {
-            return self.commit(&scope, deliver).await;
-        }
-        outcome
+        self.commit(&[(account, mailbox)], deliver).await
     }
 
     async fn deliver_in(
@@ -211,9 +202,9 @@ impl MailStore {
         let mut room: Option<(Limits, Room)> = None;
         let (mut filed_octets, mut results) = (0, Vec::with_capacity(deliveries.len()));
         for delivery in deliveries {
-            if let Some(operation) = delivery.operation
-                && let Some(earlier) = operation::result(tx, operation).await?
-            {
+            if let Some(earlier) = operation::result(tx, delivery.operation).await? {
+                // Filed by a run of which nobody was told how it ended, perhaps: then no view was told either.
+                self.inner.views.doubt(account, mailbox);
                 results.push(Ok(earlier));
                 continue;
             }
@@ -233,9 +224,7 @@ impl MailStore {
             let uid = self.file(tx, &mut edit, &delivery.message, now).await?;
             filed_octets += size;
             let delivered = Delivered { mailbox, uid_validity: edit.counters.uid_validity, uid };
-            if let Some(operation) = delivery.operation {
-                operation::record(tx, operation, DELIVERY_KEPT, &delivered)?;
-            }
+            operation::record(tx, delivery.operation, DELIVERY_KEPT, &delivered)?;
             results.push(Ok(delivered));
         }
         Ok((results, edit.finish(tx, domain).into_iter().collect()))
@@ -260,10 +249,7 @@ impl MailStore {
     pub(super) async fn hold_body(&self, tx: &mut Transaction, body: &Body, owner: Owner) -> Result<()> {
         match body {
             Body::Staged(staged) => staged.commit_into(tx, owner).await,
-            Body::Shared(body) => {
-                self.inner.bodies.add_reference(tx, body.id, owner);
-                Ok(())
-            }
+            Body::Shared(body) => self.inner.bodies.share(tx, body.id, owner).await,
         }
     }
 
@@ -284,6 +270,11 @@ impl MailStore {
             }
         }
     }
+}
+
+/// Whether none of several deliveries in one transaction can be to blame.
+fn is_of_all(error: &Error) -> bool {
+    matches!(error, Error::Closed | Error::Overloaded(_) | Error::Unavailable(_) | Error::CommitUnknown)
 }
 
 #[cfg(test)]
@@ -307,7 +298,7 @@ mod tests {
         let (account, target) = LANE;
         let limits = Limits::default();
         Waiting {
-            delivery: Delivery { operation: None, account, target, message, limits },
+            delivery: Delivery { operation: OperationId::random(), account, target, message, limits },
             answer: oneshot::channel().0,
         }
     }

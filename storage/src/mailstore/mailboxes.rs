@@ -14,7 +14,7 @@ use crate::kv::key::subspace;
 use crate::kv::record::Record;
 use crate::kv::{KeyRange, RangeOptions, Transaction};
 use crate::limits::{MAILBOXES_PER_ACCOUNT, SUBSCRIPTIONS_PER_ACCOUNT};
-use crate::types::{AccountId, DomainId, MailboxId, ModSeq, Timestamp};
+use crate::types::{AccountId, DomainId, MailboxId, ModSeq, OperationId, Timestamp};
 use crate::{Error, Result};
 
 /// A mailbox, as LIST tells of it.
@@ -56,6 +56,25 @@ impl MailStore {
         tx.set(keys::account(account), record.encode());
     }
 
+    /// As [`MailStore::create_account`], in a transaction of its own. `Exists` if the account was used before.
+    pub async fn add_account(&self, account: AccountId, domain: DomainId) -> Result<()> {
+        self.add_accounts(&[(account, domain)]).await
+    }
+
+    /// As [`MailStore::add_account`], of all of them or none. They are some two kilobytes each: a few hundred fit.
+    pub async fn add_accounts(&self, accounts: &[(AccountId, DomainId)]) -> Result<()> {
+        let add = async |tx: &mut Transaction| {
+            for (account, domain) in accounts {
+                if tx.get(&keys::account(*account)).await?.is_some() {
+                    return Err(Error::Exists("account".into()));
+                }
+                self.create_account(tx, *account, *domain);
+            }
+            Ok(())
+        };
+        self.inner.db.run_once(OperationId::random(), add).await
+    }
+
     /// Makes all of the account inaccessible at once; workers then remove it. `NotFound`.
     pub async fn delete_account(&self, account: AccountId) -> Result<()> {
         let delete = async |tx: &mut Transaction| {
@@ -73,7 +92,7 @@ impl MailStore {
             tx.set(Work::Erase { account }.key(), Bytes::new());
             mailboxes.iter().map(|(key, _)| keys::mailbox_of(key)).collect::<Result<Vec<_>>>()
         };
-        let mailboxes = self.inner.db.run(delete).await?;
+        let mailboxes = self.once(delete).await?;
         mailboxes.into_iter().for_each(|mailbox| self.inner.views.gone(account, mailbox));
         Ok(())
     }
@@ -125,16 +144,14 @@ impl MailStore {
                 return Err(exists());
             }
             create_superiors(tx, account, &mut record, name).await?;
-            let mailbox = write_new(tx, account, &mut record, name.clone(), special_use);
+            let mut mailbox = write_new(tx, account, &mut record, name.clone(), special_use);
+            // A name may be subscribed before it exists.
+            mailbox.subscribed = tx.get_snapshot(&keys::subscription(account, name)).await?.is_some();
             check_count(tx, account).await?;
             tx.set(keys::account(account), record.encode());
             Ok(mailbox)
         };
-        let mut mailbox = self.inner.db.run(create).await?;
-        // A name may be subscribed before it exists.
-        let subscription = keys::subscription(account, name);
-        mailbox.subscribed = self.inner.db.begin().get_snapshot(&subscription).await?.is_some();
-        Ok(mailbox)
+        self.once(create).await
     }
 
     /// Gives a mailbox and all below it another name; missing ones above the new name are created. INBOX is
@@ -178,7 +195,7 @@ impl MailStore {
             tx.set(keys::account(account), record.encode());
             Ok(())
         };
-        self.inner.db.run(rename).await
+        self.once(rename).await
     }
 
     // The mailbox's id, and all under it, goes to the new name; INBOX gets a new id, but goes on counting, so
@@ -218,10 +235,10 @@ impl MailStore {
             tx.set(keys::account(account), record.encode());
             Ok(id)
         };
-        let id = self.inner.db.run(rename).await?;
+        let renamed = self.once(rename).await;
         // Its view knows it by another UIDVALIDITY: who has it selected must select again.
-        self.inner.views.gone(account, id);
-        Ok(())
+        self.end_view(account, (old, &renamed));
+        renamed.map(|_| ())
     }
 
     /// Deletes a mailbox; those below it stay. Its messages are out of sight at once, no longer count, and are
@@ -249,9 +266,18 @@ impl MailStore {
             write_outbox(tx, account, id, modseq, ModSeq(modseq.0 + 1));
             Ok(id)
         };
-        let id = self.inner.db.run(delete).await?;
-        self.inner.views.gone(account, id);
-        Ok(())
+        let deleted = self.once(delete).await;
+        self.end_view(account, (id, &deleted));
+        deleted.map(|_| ())
+    }
+
+    // Of the mailbox that a commit has made another, or of the one that it was to, if nobody knows.
+    fn end_view(&self, account: AccountId, (meant, made): (MailboxId, &Result<MailboxId>)) {
+        match made {
+            Ok(mailbox) => self.inner.views.gone(account, *mailbox),
+            Err(Error::CommitUnknown) => self.inner.views.gone(account, meant),
+            Err(_) => {}
+        }
     }
 
     /// Subscribes a name or ends its subscription. `TooLarge` when there are too many.
@@ -264,6 +290,9 @@ impl MailStore {
         let set = async |tx: &mut Transaction| {
             read_account(tx, account).await?;
             let key = keys::subscription(account, name);
+            if tx.get(&key).await?.is_some() == subscribed {
+                return Ok(());
+            }
             if !subscribed {
                 tx.clear(key);
                 return Ok(());
@@ -272,7 +301,7 @@ impl MailStore {
             let count = count(tx, keys::subscriptions(account), SUBSCRIPTIONS_PER_ACCOUNT).await?;
             bounded(count, SUBSCRIPTIONS_PER_ACCOUNT, "subscriptions")
         };
-        self.inner.db.run(set).await
+        self.inner.db.run_repeatable(set).await
     }
 }
 

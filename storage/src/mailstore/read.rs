@@ -14,7 +14,7 @@ use super::{MailStore, MessageRecord};
 use crate::bodies::{Reader, in_one_piece};
 use crate::kv::key::subspace;
 use crate::kv::{RangeOptions, Transaction};
-use crate::limits::{LISTING_STEP_OCTETS, LISTING_STEP_RECORDS, PREFIXES_TOGETHER};
+use crate::limits::{BODY_READ_AHEAD_OCTETS, LISTING_STEP_OCTETS, LISTING_STEP_RECORDS, PREFIXES_TOGETHER};
 use crate::types::{AccountId, Flags, MailboxId, ModSeq, Uid, UidSet};
 use crate::{Error, Result};
 
@@ -302,24 +302,34 @@ impl MessageReader {
 
     /// The octets of the range as far as the message has them, in chunks of at most 64 KiB.
     pub fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
-        let length = self.prefix.len() as u64;
-        let body = self.body.read(range.start.saturating_sub(length)..range.end.saturating_sub(length));
-        if range.start >= length.min(range.end) {
-            return body;
-        }
-        let prefix = self.prefix.slice(range.start as usize..range.end.min(length) as usize);
-        stream::once(async { Ok(prefix) }).chain(body).boxed()
+        let (prefix, body) = self.parts(range, BODY_READ_AHEAD_OCTETS);
+        stream::iter(prefix.map(Ok)).chain(body).boxed()
     }
 
     /// As [`Self::read`], once the first octets of the body are at hand: for who announces a length before the octets,
-    /// and cannot take it back.
-    pub async fn begin(&self, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let length = self.prefix.len() as u64;
-        let prefix = range.start.min(length) as usize..range.end.min(length) as usize;
-        let prefix = Some(self.prefix.slice(prefix)).filter(|prefix| !prefix.is_empty());
-        let mut body = self.body.read(range.start.saturating_sub(length)..range.end.saturating_sub(length));
+    /// and cannot take it back. Of the body at most so many octets are in memory ahead of their use, or 64 KiB.
+    pub async fn begin(
+        &self,
+        range: Range<u64>,
+        ahead_octets: u64,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let (prefix, mut body) = self.parts(range, ahead_octets);
         let first = body.try_next().await?;
         Ok(stream::iter(prefix.into_iter().chain(first).map(Ok)).chain(body).boxed())
+    }
+
+    /// What the range has of the prefix, if anything, and of the body.
+    fn parts(
+        &self,
+        range: Range<u64>,
+        ahead_octets: u64,
+    ) -> (Option<Bytes>, BoxStream<'static, Result<Bytes>>) {
+        let length = self.prefix.len() as u64;
+        let start = range.start.min(length);
+        let prefix = self.prefix.slice(start as usize..range.end.min(length).max(start) as usize);
+        let of_body = range.start.saturating_sub(length)..range.end.saturating_sub(length);
+        let body = self.body.read_ahead(of_body, ahead_octets);
+        (Some(prefix).filter(|prefix| !prefix.is_empty()), body)
     }
 
     /// The octets of the range as far as the message has them, in one piece: for ranges known to be small.

@@ -132,28 +132,32 @@ impl MailStore {
         Ok(domain)
     }
 
-    /// Commits, and lets the views of the named mailboxes follow before the caller hears of it.
+    /// Commits what records the results of its operations by itself, and lets the views of the named mailboxes follow
+    /// before the caller hears of it.
     pub(super) async fn commit<T, F>(&self, scope: &[(AccountId, MailboxId)], body: F) -> Result<T>
     where
         T: Send,
         F: AsyncFn(&mut Transaction) -> Result<(T, Pushes)> + for<'t> Body<'t, (T, Pushes)>,
     {
-        let doubt = Doubt { views: &self.inner.views, scope };
-        let outcome = self.inner.db.run(body).await;
-        doubt.settle(&outcome);
-        let (value, pushes) = outcome?;
-        self.inner.views.push(pushes);
-        Ok(value)
+        self.followed(scope, self.inner.db.run_repeatable(body)).await
     }
 
-    /// As [`Self::commit`], for what must not happen twice where the first result is unknown.
+    /// As [`Self::commit`], for what records nothing and must not happen twice where the first result is unknown.
     pub(super) async fn commit_once<T, F>(&self, scope: &[(AccountId, MailboxId)], body: F) -> Result<T>
     where
         T: Send,
         F: AsyncFn(&mut Transaction) -> Result<(T, Pushes)> + for<'t> Body<'t, (T, Pushes)>,
     {
+        self.followed(scope, self.once(body)).await
+    }
+
+    async fn followed<T>(
+        &self,
+        scope: &[(AccountId, MailboxId)],
+        commit: impl Future<Output = Result<(T, Pushes)>>,
+    ) -> Result<T> {
         let doubt = Doubt { views: &self.inner.views, scope };
-        let outcome = self.once(body).await;
+        let outcome = commit.await;
         doubt.settle(&outcome);
         let (value, pushes) = outcome?;
         self.inner.views.push(pushes);

@@ -188,6 +188,7 @@ impl View {
             let mut tx = self.db.begin();
             let counters = read_counters(&mut tx, self.account, self.mailbox).await?;
             let newest = counters.highest_modseq;
+            self.check_is_same(counters.uid_validity)?;
             if known >= newest {
                 return Ok(());
             }
@@ -203,8 +204,20 @@ impl View {
             }
         }
         let loaded = Arc::new(load(&self.db, place).await?);
+        if known > ModSeq(0) {
+            self.check_is_same(loaded.uid_validity)?;
+        }
         self.install(|_| Arc::clone(&loaded), loaded.highest_modseq);
         Ok(())
+    }
+
+    // `NotFound` where another node has made the mailbox another (RENAME of INBOX, RFC 9051 §6.3.6): to who has it open it
+    // is gone.
+    fn check_is_same(&self, uid_validity: u32) -> Result<()> {
+        match self.current.load().uid_validity == uid_validity {
+            true => Ok(()),
+            false => Err(Error::NotFound("mailbox".into())),
+        }
     }
 
     // Makes a snapshot as of `modseq` current, unless a newer one is, and lets waiting pushes follow it.

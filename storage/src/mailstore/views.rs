@@ -33,6 +33,14 @@ impl Views {
 
     /// The mailbox's view, which is current as of this call.
     pub(super) async fn open(&self, account: AccountId, mailbox: MailboxId) -> Result<Arc<View>> {
+        match self.open_known(account, mailbox).await {
+            // Perhaps only the view is gone: of what the mailbox was before another node made it another.
+            Err(Error::NotFound(_)) => self.open_known(account, mailbox).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn open_known(&self, account: AccountId, mailbox: MailboxId) -> Result<Arc<View>> {
         let view = self.entry((account, mailbox))?;
         let current = if view.is_loaded() { view.refresh().await.map(|_| ()) } else { view.catch_up().await };
         if let Err(error) = current {

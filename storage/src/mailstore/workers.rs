@@ -246,7 +246,8 @@ impl MailStore {
             drop(entries);
             let Some(oldest) = oldest.filter(|_| count == CHANGE_LOG_COMMITS) else { return Ok(None) };
             let low_water = keys::modseq_of(&oldest)?;
-            tx.set(keys::low_water(account, mailbox), low_water.0.to_le_bytes().to_vec());
+            // Another worker may have gone further meanwhile: the mark never goes back.
+            tx.max(keys::low_water(account, mailbox), low_water.0);
             Ok(Some(low_water))
         };
         if let Some(low_water) = self.inner.db.run(shorten).await? {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::entry::{self, Entry, Head, Incarnation, SHARDS};
 use super::lease::{heartbeat_key, register};
 use super::store::Queue;
+use super::wait::Horizon;
 use crate::bodies::Owner;
 use crate::kv::{RangeOptions, Transaction};
 use crate::limits::QUEUE_CLAIMED_TOGETHER;
@@ -27,37 +28,57 @@ pub struct Claim {
 const FIRST_EPOCH: u64 = 1;
 
 impl Queue {
-    /// Claims at most `limit` entries that are due at `now`.
+    /// Claims at most `limit` entries that are due at `now`; a few more where an earlier call did not hear what it had
+    /// claimed.
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Claim>> {
-        let first = self.inner.next_shard.fetch_add(1, Ordering::Relaxed);
         let mut claims = Vec::new();
+        match self.claim_due(now, limit, &mut claims).await {
+            Err(error) if claims.is_empty() => return Err(error),
+            // What is claimed already is the caller's: nobody else would ever come to it.
+            Err(error) => tracing::warn!(%error, "only some of what is due was claimed"),
+            Ok(()) => {}
+        }
+        Ok(claims)
+    }
+
+    async fn claim_due(&self, now: Timestamp, limit: usize, claims: &mut Vec<Claim>) -> Result<()> {
+        let first = self.inner.next_shard.fetch_add(1, Ordering::Relaxed);
         let mut horizon = self.inner.horizon.lock().await;
+        claims.extend(self.claim(&mut horizon, now).await?);
         horizon.look(&mut self.inner.db.begin()).await?;
         for shard in (0..SHARDS).map(|step| first.wrapping_add(step) % SHARDS) {
             while claims.len() < limit && horizon.is_due(shard, now) {
                 let wanted = (limit - claims.len()).min(QUEUE_CLAIMED_TOGETHER);
-                let (seen, claimed) = self.claim_shard(shard, now, wanted).await?;
-                claims.extend(claimed);
+                horizon.in_doubt = self.due_of_shard(shard, now, wanted).await?;
+                let seen = horizon.in_doubt.len();
+                claims.extend(self.claim(&mut horizon, now).await?);
                 horizon.look_at(&mut self.inner.db.begin(), shard).await?;
                 if seen < wanted {
                     break;
                 }
             }
         }
-        Ok(claims)
+        Ok(())
     }
 
-    /// Claims what is due of one shard; tells how many entries it saw.
-    async fn claim_shard(&self, shard: u8, now: Timestamp, limit: usize) -> Result<(usize, Vec<Claim>)> {
+    async fn due_of_shard(&self, shard: u8, now: Timestamp, limit: usize) -> Result<Vec<QueueId>> {
         let range = entry::shard(shard, Some(now));
         let options = RangeOptions { limit: Some(limit), snapshot: true, ..RangeOptions::default() };
         let due = self.inner.db.begin().range(range, options).collect().await?;
-        if due.is_empty() {
-            return Ok((0, Vec::new()));
+        due.iter().map(|(key, _)| Ok(entry::due_of(key)?.1)).collect()
+    }
+
+    /// Claims what is in doubt, which then no longer is; where it could not be told, or nobody waited for it, it still is.
+    async fn claim(&self, horizon: &mut Horizon, now: Timestamp) -> Result<Vec<Claim>> {
+        let ids = &horizon.in_doubt;
+        if ids.is_empty() {
+            return Ok(Vec::new());
         }
-        let ids = due.iter().map(|(key, _)| Ok(entry::due_of(key)?.1)).collect::<Result<Vec<_>>>()?;
-        let claims = self.inner.db.run(async |tx| self.claim_all(tx, &ids, now).await).await?;
-        Ok((ids.len(), claims))
+        let claims = self.inner.db.run_repeatable(async |tx| self.claim_all(tx, ids, now).await).await;
+        if !claims.as_ref().is_err_and(Error::is_temporary) {
+            horizon.in_doubt.clear();
+        }
+        claims
     }
 
     async fn claim_all(&self, tx: &mut Transaction, ids: &[QueueId], now: Timestamp) -> Result<Vec<Claim>> {
@@ -72,11 +93,16 @@ impl Queue {
                 Err(Error::NotFound(_)) => continue,
                 head => head?,
             };
-            if before.claim.is_some() || before.held || before.due > now {
-                continue;
-            }
-            let head = Head { claim: Some(incarnation), epoch: before.epoch + 1, ..before.clone() };
-            head.replace(tx, id, Some(&before));
+            let head = match before.claim {
+                // By an earlier run, of which nobody was told how it ended: no worker can have the entry.
+                Some(holder) if holder == incarnation => before,
+                None if !before.held && before.due <= now => {
+                    let head = Head { claim: Some(incarnation), epoch: before.epoch + 1, ..before.clone() };
+                    head.replace(tx, id, Some(&before));
+                    head
+                }
+                _ => continue,
+            };
             let payload = entry::payload(tx, id).await?;
             claims.push(Claim { entry: head.with(id, payload), incarnation, epoch: head.epoch });
         }

@@ -40,7 +40,7 @@ impl Queue {
             let mut every = tokio::time::interval(queue.inner.config.heartbeat_every);
             every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             while stop.run_until_cancelled(every.tick()).await.is_some() {
-                if let Err(error) = queue.tend(Instant::now()).await {
+                if let Err(error) = queue.tend(Instant::now).await {
                     tracing::warn!(%error, "heartbeat of the queue's claims");
                 }
             }
@@ -51,8 +51,8 @@ impl Queue {
     }
 
     /// Moves the own heartbeat on, and takes over from whoever has stood still for long enough. Gives the number of
-    /// entries that became free.
-    pub async fn tend(&self, now: Instant) -> Result<usize> {
+    /// entries that became free. `clock` is monotonic.
+    pub async fn tend(&self, clock: impl Fn() -> Instant) -> Result<usize> {
         let own = heartbeat_key(self.inner.incarnation);
         let beat = self.inner.db.run(async |tx| {
             tx.add(own.clone(), 1);
@@ -60,7 +60,7 @@ impl Queue {
         });
         beat.await?;
         let mut freed = 0;
-        for (incarnation, seen) in self.stopped(now, self.inner.config.takeover_after).await? {
+        for (incarnation, seen) in self.stopped(clock, self.inner.config.takeover_after).await? {
             freed += self.take_over(incarnation, seen).await?;
         }
         Ok(freed)
@@ -69,7 +69,7 @@ impl Queue {
     /// Frees at once what others have claimed: for a node that is alone.
     pub(super) async fn release_others(&self) -> Result<usize> {
         let mut freed = 0;
-        for (incarnation, seen) in self.stopped(Instant::now(), Duration::ZERO).await? {
+        for (incarnation, seen) in self.stopped(Instant::now, Duration::ZERO).await? {
             freed += self.take_over(incarnation, seen).await?;
         }
         Ok(freed)
@@ -84,8 +84,15 @@ impl Queue {
     }
 
     /// The incarnations whose heartbeat is as it was `after` ago, or longer.
-    async fn stopped(&self, now: Instant, after: Duration) -> Result<Vec<(Incarnation, Option<Bytes>)>> {
+    async fn stopped(
+        &self,
+        clock: impl Fn() -> Instant,
+        after: Duration,
+    ) -> Result<Vec<(Incarnation, Option<Bytes>)>> {
+        // Reading takes time, and says how it was at any moment of it: since after it, until before it.
+        let begun = clock();
         let heartbeats = heartbeats(&mut self.inner.db.begin()).await?;
+        let now = clock();
         let mut sightings = self.inner.sightings.lock();
         sightings.retain(|incarnation, _| heartbeats.contains_key(incarnation));
         let mut stopped = Vec::new();
@@ -96,7 +103,7 @@ impl Queue {
             let sighting = sightings.entry(incarnation).or_insert_with(|| (value.clone(), now));
             if sighting.0 != value {
                 *sighting = (value, now);
-            } else if now.saturating_duration_since(sighting.1) >= after {
+            } else if begun.saturating_duration_since(sighting.1) >= after {
                 stopped.push((incarnation, value));
             }
         }

@@ -14,7 +14,7 @@ use crate::bodies::{Bodies, Owner};
 use crate::kv::record::Record;
 use crate::kv::{Database, RangeOptions, Transaction};
 use crate::limits::{QUEUE_LISTED_OCTETS, QUEUE_LISTED_TOGETHER};
-use crate::types::{QueueId, Timestamp};
+use crate::types::{OperationId, QueueId, Timestamp};
 
 /// How claims are held.
 #[derive(Debug, Clone)]
@@ -162,7 +162,7 @@ impl Queue {
     /// Takes the entry out, undelivered and unreported. A worker that has it finds its claim gone. `NotFound` if
     /// there is no such entry.
     pub async fn cancel(&self, id: QueueId) -> Result<()> {
-        let cancelled = self.inner.db.run(async |tx| {
+        let cancelled = self.inner.db.run_once(OperationId::random(), async |tx| {
             let head = entry::head(tx, id).await?;
             self.clear(tx, id, &head);
             Ok(())
@@ -177,7 +177,7 @@ impl Queue {
     }
 
     async fn change(&self, id: QueueId, change: impl Fn(&mut Head) + Send + Sync) -> Result<()> {
-        let changed = self.inner.db.run(async |tx| {
+        let changed = self.inner.db.run_once(OperationId::random(), async |tx| {
             let before = entry::head(tx, id).await?;
             let mut head = before.clone();
             change(&mut head);

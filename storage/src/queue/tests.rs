@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{Claim, Counts, Entry, Listed, Queue, QueueConfig};
 use crate::Error;
 use crate::bodies::{Bodies, BodiesConfig, Owner};
+use crate::kv::unsteady::{End, Unsteady};
 use crate::kv::{Database, Memory};
 use crate::types::{DomainId, QueueId, Secret, Timestamp};
 
@@ -21,7 +22,10 @@ struct House {
 
 impl House {
     async fn new() -> Self {
-        let db = Database::new(Memory::new());
+        Self::over(Database::new(Memory::new())).await
+    }
+
+    async fn over(db: Database) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let objects = Bodies::local_folder(folder.path()).await.expect("a folder");
         let key = Secret::new([1; 32]);
@@ -247,12 +251,12 @@ async fn a_stopped_node_is_taken_over_and_a_living_one_is_not() {
     let claim = one.due(at(0), 10).await.expect("reads").remove(0);
     let start = Instant::now();
     let after = |secs| start + Duration::from_secs(secs);
-    assert_eq!(two.tend(start).await.expect("reads"), 0);
-    assert_eq!(two.tend(after(29)).await.expect("reads"), 0);
-    one.tend(after(29)).await.expect("beats");
-    assert_eq!(two.tend(after(31)).await.expect("reads"), 0, "it has moved");
-    assert_eq!(two.tend(after(60)).await.expect("reads"), 0);
-    assert_eq!(two.tend(after(61)).await.expect("reads"), 1);
+    assert_eq!(two.tend(|| start).await.expect("reads"), 0);
+    assert_eq!(two.tend(|| after(29)).await.expect("reads"), 0);
+    one.tend(|| after(29)).await.expect("beats");
+    assert_eq!(two.tend(|| after(31)).await.expect("reads"), 0, "it has moved");
+    assert_eq!(two.tend(|| after(60)).await.expect("reads"), 0);
+    assert_eq!(two.tend(|| after(61)).await.expect("reads"), 1);
     assert!(matches!(one.check(&claim).await, Err(Error::NotFound(_))));
     let taken = two.due(at(0), 10).await.expect("reads").remove(0);
     assert!(matches!(one.remove(&claim).await, Err(Error::NotFound(_))));
@@ -264,11 +268,11 @@ async fn a_node_that_was_given_up_works_on() {
     let house = House::new().await;
     let (one, two) = (house.queue(false).await, house.queue(false).await);
     let start = Instant::now();
-    two.tend(start).await.expect("reads");
-    two.tend(start + Duration::from_secs(31)).await.expect("forgets the first");
+    two.tend(|| start).await.expect("reads");
+    two.tend(|| start + Duration::from_secs(31)).await.expect("forgets the first");
     house.put(&one, 1, 0, Bytes::new()).await;
     let claim = one.due(at(0), 10).await.expect("reads").remove(0);
-    assert_eq!(two.tend(start + Duration::from_secs(32)).await.expect("reads"), 0);
+    assert_eq!(two.tend(|| start + Duration::from_secs(32)).await.expect("reads"), 0);
     one.remove(&claim).await.expect("holds");
 }
 
@@ -297,6 +301,35 @@ async fn two_nodes_never_claim_the_same() {
     ids.sort_by_key(|claim| claim.entry.id);
     ids.dedup_by_key(|claim| claim.entry.id);
     assert_eq!(ids.len(), 100);
+}
+
+/// An entry that is claimed, and in nobody's hands, would wait for the end of its node.
+#[tokio::test]
+async fn what_a_node_was_not_told_that_it_claimed_is_not_lost() {
+    let engine = Unsteady::new(1);
+    let house = House::over(Database::new(engine.clone())).await;
+    let queue = house.queue(false).await;
+    let mut entries = Vec::new();
+    for number in 0..30 {
+        entries.push(house.put(&queue, number, 0, Bytes::new()).await.id);
+    }
+    let mut claims = Vec::new();
+    // One claim's end is told with delay; then one is claimed before the engine goes away.
+    engine.end_next([End::Unknown { done: true }, End::Told], 1);
+    claims.extend(queue.due(at(0), 10).await.expect("reads"));
+    assert!(!claims.is_empty() && claims.len() < 10, "some of them: {}", claims.len());
+    // One claim's end is not told in time.
+    engine.end_next([End::Unknown { done: true }], u32::MAX);
+    assert!(matches!(queue.due(at(0), 10).await, Err(Error::CommitUnknown)));
+    engine.end_next([], 0);
+    claims.extend(queue.due(at(0), 100).await.expect("reads"));
+    let mut claimed: Vec<_> = claims.iter().map(|claim| claim.entry.id).collect();
+    claimed.sort_unstable();
+    entries.sort_unstable();
+    assert_eq!(claimed, entries);
+    for claim in &claims {
+        queue.remove(claim).await.expect("holds");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::store::Queue;
 use crate::Result;
 use crate::kv::{RangeOptions, Transaction};
 use crate::limits::QUEUE_WAIT_MAX;
-use crate::types::Timestamp;
+use crate::types::{QueueId, Timestamp};
 
 /// When the first entry of each shard is due, as last seen. Invariant: never later than it is, as long as the
 /// signals are those that were seen; earlier where an entry went without a signal.
@@ -17,6 +17,8 @@ use crate::types::Timestamp;
 pub(super) struct Horizon {
     signals: [Option<u64>; SIGNALS as usize],
     first_due: Vec<Option<Timestamp>>,
+    /// Entries that this node was about to claim, and was not told whether it did.
+    pub(super) in_doubt: Vec<QueueId>,
 }
 
 impl Horizon {

@@ -54,6 +54,28 @@ impl Smtp {
         (0..answers).try_for_each(|_| self.expect(b"250").context("the message"))
     }
 
+    /// Begins an envelope.
+    pub(crate) fn begin(&mut self) -> Result<()> {
+        self.wire.send(b"MAIL FROM:<sender@example.org>\r\n")?;
+        self.expect(b"250").context("MAIL")
+    }
+
+    /// Adds a recipient. Tells whether there is such an address.
+    pub(crate) fn recipient(&mut self, recipient: &str) -> Result<bool> {
+        self.wire.send(format!("RCPT TO:<{recipient}>\r\n").as_bytes())?;
+        let told = self.expect(b"25");
+        if self.line.starts_with(b"550 5.1.1") {
+            return Ok(false);
+        }
+        told.with_context(|| format!("RCPT {recipient}")).map(|()| true)
+    }
+
+    /// Gives the envelope up.
+    pub(crate) fn reset(&mut self) -> Result<()> {
+        self.wire.send(b"RSET\r\n")?;
+        self.expect(b"250").context("RSET")
+    }
+
     /// Takes leave.
     pub(crate) fn quit(mut self) -> Result<()> {
         self.wire.send(b"QUIT\r\n")?;

@@ -41,8 +41,9 @@ pub(crate) struct Delivered {
 pub(crate) fn deliver(stage: &Stage<'_>, users: &[usize], parcel: Parcel) -> Result<Delivered> {
     let mut readers = users.iter().map(|user| stage.imap(*user)).collect::<Result<Vec<_>>>()?;
     let before = counts(&mut readers)?;
-    let port = stage.server.ports().smtp;
-    let senders = (0..parcel.connections).map(|_| Smtp::connect(port)).collect::<Result<Vec<_>>>()?;
+    let nodes = stage.server.ports_of_nodes();
+    let sender = |number: usize| Smtp::connect(nodes[number % nodes.len()].smtp);
+    let senders = (0..parcel.connections).map(sender).collect::<Result<Vec<_>>>()?;
     let time = stage.time();
     let shift = crew(senders, |number, sender| send(stage, sender, (number, users), parcel, time))?;
     let mut sent = vec![0; users.len()];

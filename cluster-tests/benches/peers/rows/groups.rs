@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use super::{Stage, append, cold, disk, fetch, fill, idle, memory, million, search, smtp, store, written};
+use super::{
+    Stage, append, cluster, cold, config, directory, disk, fetch, fill, idle, memory, million, search, smtp,
+    store, written,
+};
 
 /// Rows that are measured together.
 pub(crate) struct Group {
@@ -20,7 +23,7 @@ const BOTH: &[&str] = &["maildir", "sdbox", "sterna"];
 
 /// All groups, in the order in which they are measured: what restarts the server stands before what loads it, so
 /// that the memory at the end is that of a process that has done everything since.
-pub(crate) const GROUPS: [Group; 11] = [
+pub(crate) const GROUPS: [Group; 14] = [
     group("disk", &["maildir", "sdbox", "sterna"], disk::measure),
     group("memory", &["hibernating", "sterna"], memory::measure),
     Group { needs_mailboxes: true, ..group("fetch", BOTH, measure_fetch) },
@@ -29,9 +32,12 @@ pub(crate) const GROUPS: [Group; 11] = [
     group("idle", &["maildir", "sterna"], idle::measure),
     group("append", &["sdbox", "sterna"], append::measure),
     group("smtp", BOTH, smtp::measure),
+    group("cluster", &["cluster", "sterna"], cluster::measure),
+    group("config", &["cluster"], config::measure),
     group("written", &["sdbox", "sterna"], written::measure),
     group("rss", &["sterna"], memory::measure_loaded),
     group("million", &["sterna"], million::measure),
+    group("directory", &["sterna"], directory::measure),
 ];
 
 const fn group(

@@ -1,8 +1,11 @@
 //! The measurements, in groups that are asked for by name.
 
 mod append;
+mod cluster;
 mod cold;
+mod config;
 mod deliver;
+mod directory;
 mod disk;
 mod fetch;
 mod fill;

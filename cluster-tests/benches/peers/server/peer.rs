@@ -173,9 +173,11 @@ impl Server for Peer {
         Duration::ZERO
     }
 
-    fn restart(&mut self) -> Result<()> {
+    fn restart(&mut self) -> Result<Duration> {
         self.stop();
-        self.run()
+        let began = Instant::now();
+        self.run()?;
+        Ok(began.elapsed())
     }
 
     fn verify(&self) -> Result<()> {

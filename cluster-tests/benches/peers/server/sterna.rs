@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
@@ -16,8 +16,11 @@ use crate::client::crew::crew;
 
 /// An argon2id hash of the password at the least cost, so that logins, which no row measures, cost little at both
 /// sides: the peers keep theirs in the clear.
-const PASSWORD_HASH: &str =
+pub(crate) const PASSWORD_HASH: &str =
     "$argon2id$v=19$m=64,t=1,p=1$U3Rlcm5hQmVuY2htYXJrcw$hcqpOuNhyLepn10OT/JLVv87tJu18iNz1Hdk44BZmdA";
+
+/// `bodies.segment_age_seconds`: at the latest then staged bodies are packed.
+pub(super) const PUTS_OFF: Duration = Duration::from_secs(62);
 
 /// Clients that create accounts at the same time.
 const CREATORS: usize = 8;
@@ -33,44 +36,47 @@ impl SternaServer {
     /// Starts it with so many users, data below `folder`.
     pub(crate) fn start(folder: &Path, users: usize) -> Result<Self> {
         let data = folder.join("sterna");
-        let connections = "connections_per_source = 100000\n".to_owned();
-        let options = Options {
-            data: Some(data.clone()),
-            smtp: connections.clone(),
-            imap: connections,
-            log_filter: Some("warn".into()),
-            settings: "[login]\ntrusted_networks = [\"127.0.0.0/8\"]\n".into(),
-            ..Options::default()
-        };
+        let options = Options { data: Some(data.clone()), ..default_options() };
         let sterna = Sterna::start_with(&[], &options);
+        create_users(&sterna, users)?;
         let authority = sterna.authority().to_owned();
-        let server = Self { sterna, authority, data };
-        server.create(users)?;
-        Ok(server)
+        Ok(Self { sterna, authority, data })
     }
+}
 
-    /// Creates the users through the admin API.
-    fn create(&self, users: usize) -> Result<()> {
-        let token = fs::read_to_string(self.data.join("admin.token"))?;
-        let port = self.sterna.port(Service::Http);
-        let creators = (0..CREATORS).map(|_| Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?));
-        let creators: Vec<TcpStream> = creators.collect::<Result<_>>()?;
-        crew(creators, |number, mut stream| {
-            for user in (number..users).step_by(CREATORS) {
-                let body = json!({ "address": address(user), "password_hash": PASSWORD_HASH }).to_string();
-                let request = format!(
-                    "POST /api/v1/accounts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
-                     Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                    token.trim(),
-                    body.len()
-                );
-                stream.write_all(request.as_bytes())?;
-                read_answer(&mut stream).with_context(|| format!("creating user {user}"))?;
-            }
-            Ok(())
-        })?;
-        Ok(())
+/// Default settings but for what many connections from one address need.
+pub(super) fn default_options() -> Options {
+    let connections = "connections_per_source = 100000\n".to_owned();
+    Options {
+        smtp: connections.clone(),
+        imap: connections,
+        log_filter: Some("warn".into()),
+        settings: "[login]\ntrusted_networks = [\"127.0.0.0/8\"]\n".into(),
+        ..Options::default()
     }
+}
+
+/// Creates the users through the admin API.
+pub(super) fn create_users(sterna: &Sterna, users: usize) -> Result<()> {
+    let token = fs::read_to_string(sterna.data().join("admin.token"))?;
+    let port = sterna.port(Service::Http);
+    let creators = (0..CREATORS).map(|_| Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?));
+    let creators: Vec<TcpStream> = creators.collect::<Result<_>>()?;
+    crew(creators, |number, mut stream| {
+        for user in (number..users).step_by(CREATORS) {
+            let body = json!({ "address": address(user), "password_hash": PASSWORD_HASH }).to_string();
+            let request = format!(
+                "POST /api/v1/accounts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+                     Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                token.trim(),
+                body.len()
+            );
+            stream.write_all(request.as_bytes())?;
+            read_answer(&mut stream).with_context(|| format!("creating user {user}"))?;
+        }
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// Reads one HTTP answer that has a length; it must be a success.
@@ -103,12 +109,7 @@ impl Server for SternaServer {
     }
 
     fn ports(&self) -> Ports {
-        Ports {
-            smtp: self.sterna.port(Service::Mx),
-            lmtp: self.sterna.port(Service::Lmtp),
-            imap: self.sterna.port(Service::Imap),
-            imaps: self.sterna.port(Service::Imaps),
-        }
+        ports(&self.sterna)
     }
 
     fn roots(&self) -> Vec<u32> {
@@ -128,28 +129,51 @@ impl Server for SternaServer {
     }
 
     fn puts_off(&self) -> Duration {
-        // `bodies.segment_age_seconds`: at the latest then staged bodies are packed.
-        Duration::from_secs(62)
+        PUTS_OFF
     }
 
-    fn restart(&mut self) -> Result<()> {
-        self.sterna.terminate();
-        let status = self.sterna.wait();
-        if !status.success() {
-            bail!("the server ended with {status}");
-        }
-        self.sterna.run();
-        Ok(())
+    fn restart(&mut self) -> Result<Duration> {
+        restart(&mut self.sterna)
+    }
+
+    fn nodes(&self) -> Vec<&Sterna> {
+        vec![&self.sterna]
     }
 
     fn verify(&self) -> Result<()> {
-        let report = self.sterna.cli(&["bodies", "verify", "--json"]).stdout;
-        let last = report.trim_end().lines().next_back().unwrap_or_default();
-        let parsed: serde_json::Value =
-            serde_json::from_str(&report).or_else(|_| serde_json::from_str(last))?;
-        match parsed["problem_count"].as_u64() {
-            Some(0) => Ok(()),
-            _ => bail!("bodies verify: {report}"),
-        }
+        verify(&self.sterna)
+    }
+}
+
+/// Ends it and starts it again; tells how long the start took.
+pub(super) fn restart(sterna: &mut Sterna) -> Result<Duration> {
+    sterna.terminate();
+    let status = sterna.wait();
+    if !status.success() {
+        bail!("the server ended with {status}");
+    }
+    let began = Instant::now();
+    sterna.run();
+    Ok(began.elapsed())
+}
+
+/// Where it listens.
+pub(super) fn ports(sterna: &Sterna) -> Ports {
+    Ports {
+        smtp: sterna.port(Service::Mx),
+        lmtp: sterna.port(Service::Lmtp),
+        imap: sterna.port(Service::Imap),
+        imaps: sterna.port(Service::Imaps),
+    }
+}
+
+/// Its bodies are there, and no others.
+pub(super) fn verify(sterna: &Sterna) -> Result<()> {
+    let report = sterna.cli(&["bodies", "verify", "--json"]).stdout;
+    let last = report.trim_end().lines().next_back().unwrap_or_default();
+    let parsed: serde_json::Value = serde_json::from_str(&report).or_else(|_| serde_json::from_str(last))?;
+    match parsed["problem_count"].as_u64() {
+        Some(0) => Ok(()),
+        _ => bail!("bodies verify: {report}"),
     }
 }

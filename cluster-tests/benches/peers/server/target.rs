@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use sterna_cluster_tests::sterna::Sterna;
 
 /// The password of every user.
 pub(crate) const PASSWORD: &str = sterna_cluster_tests::sterna::PASSWORD;
@@ -34,6 +35,16 @@ pub(crate) trait Server: Sync {
     /// Where it listens.
     fn ports(&self) -> Ports;
 
+    /// The same of each of its nodes.
+    fn ports_of_nodes(&self) -> Vec<Ports> {
+        vec![self.ports()]
+    }
+
+    /// Writes to its bucket so far; `None` without one.
+    fn puts(&self) -> Option<u64> {
+        None
+    }
+
     /// The processes below which everything of it runs.
     fn roots(&self) -> Vec<u32>;
 
@@ -49,8 +60,13 @@ pub(crate) trait Server: Sync {
     /// After so long without load nothing is left that it puts off.
     fn puts_off(&self) -> Duration;
 
-    /// Ends it in good order and starts it again.
-    fn restart(&mut self) -> Result<()>;
+    /// Ends it in good order and starts it again. Tells how long the start took, until it was ready.
+    fn restart(&mut self) -> Result<Duration>;
+
+    /// Its nodes, where it is Sterna.
+    fn nodes(&self) -> Vec<&Sterna> {
+        Vec::new()
+    }
 
     /// Checks its store after all loads.
     fn verify(&self) -> Result<()>;

@@ -195,7 +195,6 @@ impl House {
                     internal_date: Timestamp::from_secs(1_700_000_000),
                 };
                 let (target, limits) = (Target::Inbox, Limits::default());
-                let operation = Some(operation);
                 self.store.deliver(Delivery { operation, account: ACCOUNT, target, message, limits }).await
             };
             match attempt.await {

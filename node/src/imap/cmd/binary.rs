@@ -17,7 +17,7 @@ use super::section::{broken, cut};
 use crate::imap::codec::command::Partial;
 use crate::imap::codec::writer;
 use crate::imap::status::{Outcome, Status};
-use crate::limits;
+use crate::{limits, reading};
 
 /// A part to be decoded.
 pub(super) struct Encoded<'p> {
@@ -118,7 +118,7 @@ impl<'p> Encoded<'p> {
             decoder => self.measure(decoder, reader).await?,
         };
         let within = cut(0..measure.octets, partial);
-        let octets = reader.begin(self.range.clone()).await?;
+        let octets = reading::begin(reader, self.range.clone(), &call.context.budget).await?;
         writer::literal_head(call.out.buffer, within.end - within.start, measure.has_nul);
         self.send(call, decoder, within, octets).await
     }

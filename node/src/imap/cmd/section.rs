@@ -14,7 +14,7 @@ use super::call::Call;
 use crate::imap::codec::command::{Partial, Section, SectionText};
 use crate::imap::codec::writer;
 use crate::imap::status::{CommandError, Outcome};
-use crate::limits;
+use crate::{limits, reading};
 
 /// What a section amounts to in a message.
 pub(super) enum Content {
@@ -81,7 +81,7 @@ pub(super) async fn write(
         }
         Content::Octets(range) => {
             let range = cut(range, partial);
-            let octets = reader.begin(range.clone()).await?;
+            let octets = reading::begin(reader, range.clone(), &call.context.budget).await?;
             writer::literal_head(call.out.buffer, range.end - range.start, false);
             if range.start < range.end {
                 stream(call, octets, range.end - range.start).await?;

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use sterna_storage::types::ModSeq;
 
 use super::command::{Fetch, FetchItem, Partial, Section, SectionName, SectionText};
-use super::cursor::{Cursor, Parse, SyntaxError, is_astring_char};
+use super::cursor::{Cursor, Parse, SyntaxError, is_atom_char};
 use crate::limits;
 
 impl Cursor<'_> {
@@ -207,7 +207,8 @@ fn write_names(out: &mut Vec<u8>, names: &[String]) {
         if position > 0 {
             out.push(b' ');
         }
-        if name.bytes().all(is_astring_char) && !name.is_empty() {
+        // An unquoted `]` would be legal, and end the section for clients that look for the first one.
+        if name.bytes().all(is_atom_char) && !name.is_empty() {
             out.extend_from_slice(name.as_bytes());
         } else {
             super::writer::string(out, name.as_bytes());

@@ -74,11 +74,15 @@ impl Link {
             message.extend_from_slice(&self.input[..here]);
             self.input.advance(here);
         }
+        if message.contains(&0) {
+            // As a message it could not be read back: no literal of BODY[] has NUL (RFC 9051 §9, `CHAR8`).
+            return Ok(Err(match literal.binary {
+                true => Status::no("UNKNOWN-CTE", "Messages with NUL are not kept: encode them in base64"),
+                false => Status::bad("NUL is allowed in a literal8 only"),
+            }));
+        }
         if literal.binary {
             return Ok(Ok((message.into(), held)));
-        }
-        if message.contains(&0) {
-            return Ok(Err(Status::bad("NUL is allowed in a literal8 only")));
         }
         let missing = bare_line_feeds(&message);
         if missing > 0 {

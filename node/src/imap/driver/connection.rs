@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use sterna_gateway::net::Connection;
+use sterna_gateway::net::{Connection, Turn};
 use tokio::time::Instant;
 
 use super::Output;
@@ -56,6 +56,8 @@ pub(super) struct Link {
     pub(super) output: Vec<u8>,
     framer: Framer,
     opened: Instant,
+    /// When it leaves if the node drains.
+    turn: Turn,
     /// When the command in hand began to arrive, or the last one ended.
     active: Instant,
     /// Since the last command that succeeded after a login.
@@ -76,6 +78,7 @@ pub async fn serve(connection: Connection, context: Arc<ImapContext>) {
         output: Vec::new(),
         framer: Framer::default(),
         opened: now,
+        turn: Turn::draw(),
         active: now,
         errors: 0,
         failed_logins: 0,
@@ -170,7 +173,7 @@ impl Link {
         let was_empty = self.input.is_empty();
         let read = tokio::select! {
             read = self.connection.read(&mut self.input) => read?,
-            () = self.context.drain.turn(), if between => {
+            () = self.context.drain.comes_to(self.turn), if between => {
                 return Err(bye("The server is going down; connect again"));
             }
             () = tokio::time::sleep_until(deadline) => {

@@ -16,8 +16,10 @@ pub struct Bucket {
     /// What stands before every name; empty where the bucket is the body store's alone.
     pub(super) prefix: Path,
     pub(super) meter: Arc<Meter>,
-    /// `None` where it is no service that others reach too: then nothing is timed, and no mark is kept.
+    /// `None` where it is no service: then nothing is timed.
     pub(super) remote: Option<Remote>,
+    /// The name for people of a folder that other nodes reach too.
+    pub(super) shared_folder: Option<String>,
 }
 
 /// What a service is, beside a place.
@@ -47,12 +49,25 @@ impl Bucket {
     {
         let store = Arc::new(store);
         let remote = Remote { name, multipart: store.clone(), timeout: limits.0, requests: limits.1 };
-        Self { store, prefix, meter, remote: Some(remote) }
+        Self { store, prefix, meter, remote: Some(remote), shared_folder: None }
+    }
+
+    /// A folder that other nodes reach too, by its name for people: it bears the cluster's mark.
+    pub fn shared_folder(folder: Arc<dyn ObjectStore>, name: String) -> Self {
+        Self { shared_folder: Some(name), ..Self::from(folder) }
+    }
+
+    /// Whether others reach it: then it bears a mark.
+    pub(in crate::bodies) fn is_shared(&self) -> bool {
+        self.remote.is_some() || self.shared_folder.is_some()
     }
 
     /// Its name for people.
     pub fn name(&self) -> &str {
-        self.remote.as_ref().map_or("a local folder", |remote| &remote.name)
+        match &self.remote {
+            Some(remote) => &remote.name,
+            None => self.shared_folder.as_deref().unwrap_or("a local folder"),
+        }
     }
 
     /// What was asked of it since it was opened. A folder counts nothing.
@@ -63,6 +78,7 @@ impl Bucket {
 
 impl From<Arc<dyn ObjectStore>> for Bucket {
     fn from(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, prefix: Path::default(), meter: Arc::default(), remote: None }
+        let (prefix, meter) = (Path::default(), Arc::default());
+        Self { store, prefix, meter, remote: None, shared_folder: None }
     }
 }

@@ -56,10 +56,10 @@ fn must(holds: bool, what: &str) -> Result<(), Failure> {
 
 impl Objects {
     /// Looks whose bucket it is and what it can do. `Invalid` names what only an operator can mend, `Unavailable` says that
-    /// it must be looked at later. `None` for a folder, which is known.
+    /// it must be looked at later. `None` for a folder: what it can do is known.
     pub(in crate::bodies) async fn check(&self) -> Result<Option<BucketReport>> {
-        let Some(remote) = &self.bucket.remote else { return Ok(None) };
         self.look().await?;
+        let Some(remote) = &self.bucket.remote else { return Ok(None) };
         let folder = Path::from(FOLDER).join(BodyId::random().to_string());
         let trial = Trial { objects: self, folder: self.at(&folder), multipart: &*remote.multipart };
         let tried = trial.run().await;

@@ -9,15 +9,16 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{OBJECT_STORE_COALESCE_DEFAULT, ObjectStore, ObjectStoreExt, PutPayload, coalesce_ranges};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, coalesce_ranges};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
 use super::fault::{NoAnswer, is_fault, is_range_refused, sorted};
-use super::mark::{ClusterId, Guard};
+use super::mark::{Claim, Guard};
 use super::name::ObjectName;
 use super::presence::Presence;
+use crate::limits::REMOTE_GAP_OCTETS;
 use crate::{Error, Result};
 
 /// First pause before a request is made again; doubles, with jitter.
@@ -37,19 +38,15 @@ pub(in crate::bodies) struct Objects {
 }
 
 impl Objects {
-    /// `cluster` is whose mark a bucket must bear before anything is asked of it; `None` asks for none.
-    pub(in crate::bodies) fn new(
-        bucket: Bucket,
-        patience: Duration,
-        cluster: Option<ClusterId>,
-    ) -> Arc<Self> {
-        let cluster = cluster.filter(|_| bucket.remote.is_some());
+    /// `claim` is what a bucket that others reach must answer before anything is asked of it; `None` asks for nothing.
+    pub(in crate::bodies) fn new(bucket: Bucket, patience: Duration, claim: Option<Claim>) -> Arc<Self> {
+        let claim = claim.filter(|_| bucket.is_shared());
         let permits = bucket.remote.as_ref().map_or(Semaphore::MAX_PERMITS, |remote| remote.requests);
         Arc::new(Self {
             bucket,
             patience,
             presence: Presence::default(),
-            guard: Guard::new(cluster),
+            guard: Guard::new(claim),
             permits: Semaphore::new(permits),
         })
     }
@@ -72,6 +69,7 @@ impl Objects {
     /// Returns once the object store answers, if it was away; `Unavailable` if it still is.
     pub(in crate::bodies) async fn is_back(&self) -> Result<()> {
         self.admitted().await?;
+        self.is_mounted().await?;
         if self.bucket.remote.is_some() && self.is_away() { self.mark().await.map(drop) } else { Ok(()) }
     }
 
@@ -87,9 +85,11 @@ impl Objects {
     /// Writes an object whole; it is durable when this returns.
     pub(in crate::bodies) async fn put(&self, name: ObjectName, payload: PutPayload) -> Result<()> {
         self.admitted().await?;
+        self.is_mounted().await?;
         let (path, octets) = (self.at(&name.path()), payload.content_length() as u64);
         let put = self.retried(octets, || self.store().put(&path, payload.clone())).await;
-        self.written(put.map(drop))
+        self.written(put.map(drop))?;
+        self.is_mounted().await
     }
 
     /// Remembers how a write went.
@@ -130,7 +130,7 @@ impl Objects {
         if self.bucket.remote.is_some() {
             // Each by itself, so that a fault costs no more than what it hit.
             let get = |range: Range<u64>| self.get(name, range);
-            return coalesce_ranges(ranges, get, OBJECT_STORE_COALESCE_DEFAULT).await;
+            return coalesce_ranges(ranges, get, REMOTE_GAP_OCTETS).await;
         }
         let path = self.at(&name.path());
         let read = self.retried(0, || self.store().get_ranges(&path, ranges)).await.map_err(sorted)?;
@@ -161,7 +161,10 @@ impl Objects {
     /// Deletes an object; one that is not there counts as deleted.
     pub(in crate::bodies) async fn delete(&self, name: ObjectName) -> Result<()> {
         self.admitted().await?;
-        self.delete_at(&self.at(&name.path())).await.map_err(sorted)
+        self.is_mounted().await?;
+        self.delete_at(&self.at(&name.path())).await.map_err(sorted)?;
+        // What was not there may have been elsewhere.
+        self.is_mounted().await
     }
 
     pub(super) async fn delete_at(&self, path: &Path) -> object_store::Result<()> {

@@ -2,6 +2,8 @@
 //! sees to the first only: an object deleted by it may be back after a power loss, when nobody knows of it any more.
 
 use std::fmt;
+use std::fs::DirEntry;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -52,13 +54,23 @@ fn sweep(folder: &FilePath) -> std::io::Result<()> {
         let file = file?;
         let name = file.file_name();
         let suffix = name.to_str().and_then(|name| name.split_once('#')).map(|(_, suffix)| suffix);
-        if suffix.is_some_and(|suffix| suffix.bytes().all(|octet| octet.is_ascii_digit()))
-            && file.metadata()?.modified()?.elapsed().is_ok_and(|age| age > UPLOAD_TIDIED)
-        {
-            std::fs::remove_file(file.path())?;
+        if suffix.is_some_and(|suffix| suffix.bytes().all(|octet| octet.is_ascii_digit())) {
+            remove_old(&file)?;
         }
     }
     Ok(())
+}
+
+/// Nothing if it is gone: whoever wrote it gave it its name meanwhile.
+fn remove_old(file: &DirEntry) -> std::io::Result<()> {
+    let removed = file.metadata().and_then(|metadata| {
+        let is_old = metadata.modified()?.elapsed().is_ok_and(|age| age > UPLOAD_TIDIED);
+        if is_old { std::fs::remove_file(file.path()) } else { Ok(()) }
+    });
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Makes the deletion durable, also of what was gone already: whoever deleted it may have been killed before.

@@ -1,5 +1,7 @@
 //! Whose bucket it is: an object that names the cluster. Nothing is read from a bucket or written to it before its mark
-//! was seen, so that two clusters never share one by mistake.
+//! was seen, so that two clusters never share one by mistake; and once a cluster has marked one, it takes no other without
+//! the mark, so that all nodes keep bodies in the same place. A folder may lose its mount at any time: there the mark is
+//! looked at around each write.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use tokio::time::Instant;
 use super::client::Objects;
 use super::fault::{in_one_line, sorted};
 use crate::bodies::keys;
-use crate::kv::Database;
+use crate::kv::{Database, Transaction};
 use crate::types::BodyId;
 use crate::{Error, Result};
 
@@ -26,7 +28,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(10);
 
 /// Whose metadata it is; made with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::bodies) struct ClusterId(pub(super) [u8; 16]);
+pub(in crate::bodies) struct ClusterId(pub(in crate::bodies) [u8; 16]);
 
 impl fmt::Display for ClusterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,26 +36,51 @@ impl fmt::Display for ClusterId {
     }
 }
 
-/// The id of these metadata, made at the first call.
-pub(in crate::bodies) async fn cluster_id(db: &Database) -> Result<ClusterId> {
-    let key = keys::cluster_id();
-    let run = db.run(async |tx| match tx.get(&key).await? {
-        Some(value) => {
-            let id = value[..].try_into().map_err(|_| Error::Corrupt("id of the cluster".into()))?;
-            Ok(ClusterId(id))
+/// What these metadata ask of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::bodies) struct Claim {
+    pub(in crate::bodies) cluster: ClusterId,
+    /// Whether one bears the mark: then one without it is another one.
+    pub(in crate::bodies) is_placed: bool,
+}
+
+impl Claim {
+    /// Of metadata that have an id.
+    pub(in crate::bodies) async fn known(tx: &mut Transaction) -> Result<Option<Self>> {
+        let is_placed = tx.get(&keys::placed()).await?.is_some();
+        let Some(value) = tx.get(&keys::cluster_id()).await? else { return Ok(None) };
+        let id = value[..].try_into().map_err(|_| Error::Corrupt("id of the cluster".into()))?;
+        Ok(Some(Self { cluster: ClusterId(id), is_placed }))
+    }
+}
+
+/// The claim of these metadata; their id is made at the first call.
+pub(in crate::bodies) async fn claim(db: &Database) -> Result<Claim> {
+    let run = db.run_repeatable(async |tx| {
+        if let Some(claim) = Claim::known(tx).await? {
+            return Ok(claim);
         }
-        None => {
-            let id = ClusterId(rand::random());
-            tx.set(key.clone(), Bytes::copy_from_slice(&id.0));
-            Ok(id)
+        let cluster = ClusterId(rand::random());
+        tx.set(keys::cluster_id(), Bytes::copy_from_slice(&cluster.0));
+        Ok(Claim { cluster, is_placed: tx.get(&keys::placed()).await?.is_some() })
+    });
+    run.await
+}
+
+/// Notes that a bucket bears the mark.
+pub(in crate::bodies) async fn note_place(db: &Database) -> Result<()> {
+    let run = db.run_repeatable(async |tx| {
+        if tx.get(&keys::placed()).await?.is_none() {
+            tx.set(keys::placed(), Bytes::new());
         }
+        Ok(())
     });
     run.await
 }
 
 /// What is known of the mark.
 pub(super) struct Guard {
-    cluster: Option<ClusterId>,
+    claim: Option<Claim>,
     state: Mutex<State>,
     looking: tokio::sync::Mutex<()>,
 }
@@ -68,10 +95,10 @@ enum State {
 }
 
 impl Guard {
-    /// Without a cluster everything is admitted.
-    pub(super) fn new(cluster: Option<ClusterId>) -> Self {
-        let state = if cluster.is_some() { State::Unknown } else { State::Ours };
-        Self { cluster, state: Mutex::new(state), looking: tokio::sync::Mutex::default() }
+    /// Without a claim everything is admitted.
+    pub(super) fn new(claim: Option<Claim>) -> Self {
+        let state = if claim.is_some() { State::Unknown } else { State::Ours };
+        Self { claim, state: Mutex::new(state), looking: tokio::sync::Mutex::default() }
     }
 
     /// What is known without asking: `None` where the mark must be looked at.
@@ -125,10 +152,27 @@ impl Objects {
         self.admitted().await
     }
 
+    /// `Unavailable` where a folder that nodes share does not bear the mark any more: what is written there now lies beneath
+    /// the folder, once its mount is back.
+    pub(super) async fn is_mounted(&self) -> Result<()> {
+        let Some(claim) = self.guard.claim.filter(|_| self.bucket.shared_folder.is_some()) else {
+            return Ok(());
+        };
+        let is_ours = match self.mark().await? {
+            Some(found) => self.judge(claim.cluster, &found).is_ok(),
+            None => false,
+        };
+        if is_ours {
+            return Ok(());
+        }
+        self.presence.gone(Instant::now());
+        Err(Error::Unavailable(format!("{} does not bear the cluster's mark now", self.bucket.name()).into()))
+    }
+
     /// Looks at the mark, and sets it in a bucket that has none. `Invalid` for what only an operator can mend.
     pub(super) async fn look(&self) -> Result<()> {
-        let Some(cluster) = self.guard.cluster else { return Ok(()) };
-        let looked = self.look_for(cluster).await;
+        let Some(claim) = self.guard.claim else { return Ok(()) };
+        let looked = self.look_for(claim).await;
         let mut state = self.guard.state.lock();
         match &looked {
             Ok(()) if matches!(*state, State::Unfit(_)) => {}
@@ -140,9 +184,16 @@ impl Objects {
         looked
     }
 
-    async fn look_for(&self, cluster: ClusterId) -> Result<()> {
+    async fn look_for(&self, Claim { cluster, is_placed }: Claim) -> Result<()> {
         if let Some(found) = self.mark().await? {
             return self.judge(cluster, &found);
+        }
+        if is_placed {
+            let text = format!(
+                "{} is not where this cluster keeps bodies: it has no object {NAME:?} that says \"{START}{cluster}\"",
+                self.bucket.name()
+            );
+            return Err(Error::Invalid(text.into()));
         }
         let (path, mark) = (self.at(&Path::from(NAME)), Bytes::from(format!("{START}{cluster}\n")));
         let put = self.retried(0, || self.store().put(&path, mark.clone().into())).await;
@@ -152,7 +203,7 @@ impl Objects {
     }
 
     /// The mark's text, if there is one.
-    pub(super) async fn mark(&self) -> Result<Option<Bytes>> {
+    pub(in crate::bodies) async fn mark(&self) -> Result<Option<Bytes>> {
         let path = self.at(&Path::from(NAME));
         let read = self.retried(0, || async { self.store().get(&path).await?.bytes().await }).await;
         self.answered(&read);

@@ -26,6 +26,6 @@ pub use meter::{Meter, RequestKind, Traffic};
 
 pub(super) use client::Objects;
 pub(super) use local_folder::open as local_folder;
-pub(super) use mark::cluster_id;
+pub(super) use mark::{Claim, claim, note_place};
 pub(super) use name::ObjectName;
 pub(super) use parts::{Parts, Sending};

@@ -49,13 +49,16 @@ impl ObjectName {
 
     /// `U upload`: how it stands while it is not settled.
     pub(in crate::bodies) fn key(self) -> Bytes {
-        let key = KeyWriter::new(subspace::UPLOAD);
+        self.behind(KeyWriter::new(subspace::UPLOAD)).finish()
+    }
+
+    /// The key with this name as its next parts.
+    pub(in crate::bodies) fn behind(self, key: KeyWriter) -> KeyWriter {
         match self {
             Self::Body(id) => key.u8(0).fixed(&id.0),
             Self::Segment(id) => key.u8(1).fixed(&id.0),
             Self::DomainKey(id) => key.u8(2).u64(id.0),
         }
-        .finish()
     }
 
     /// All objects that are not settled.
@@ -65,7 +68,17 @@ impl ObjectName {
 
     /// The name of a `U` key.
     pub(in crate::bodies) fn of_key(key: &[u8]) -> Result<Self> {
-        let mut reader = KeyReader::new(key, subspace::UPLOAD)?;
+        Self::read(KeyReader::new(key, subspace::UPLOAD)?)
+    }
+
+    /// The name of a key in which a move notes what became of an object.
+    pub(in crate::bodies) fn noted(key: &[u8]) -> Result<Self> {
+        let mut reader = KeyReader::new(key, subspace::MOVE)?;
+        reader.u8()?;
+        Self::read(reader)
+    }
+
+    fn read(mut reader: KeyReader<'_>) -> Result<Self> {
         match reader.u8()? {
             0 => Ok(Self::Body(BodyId(reader.fixed()?))),
             1 => Ok(Self::Segment(SegmentId(reader.fixed()?))),

@@ -35,6 +35,7 @@ impl Objects {
     /// Begins an upload in parts.
     pub(in crate::bodies) async fn begin_parts(self: &Arc<Self>, name: ObjectName) -> Result<Parts> {
         self.admitted().await?;
+        self.is_mounted().await?;
         let path = self.at(&name.path());
         let handle = match &self.bucket.remote {
             Some(remote) => {
@@ -111,7 +112,11 @@ impl Parts {
     pub(in crate::bodies) async fn complete(&mut self) -> Result<()> {
         let objects = &self.objects;
         match &mut self.handle {
-            Handle::Held(upload) => objects.written(upload.complete().await).map(drop),
+            Handle::Held(upload) => {
+                objects.is_mounted().await?;
+                objects.written(upload.complete().await)?;
+                objects.is_mounted().await
+            }
             Handle::ById { store, id, sent, .. } => {
                 let completed =
                     objects.retried(0, || store.complete_multipart(&self.path, id, sent.clone())).await;

@@ -8,9 +8,11 @@ use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
-use super::mark::ClusterId;
+use super::mark::{Claim, ClusterId};
 use super::{Bucket, BucketConfig, BucketKind, ConditionalPut, Credentials, Meter, ObjectName, Objects};
 use crate::Error;
+use crate::bodies::tests::faults::{Faulty, Switch};
+use crate::limits::REMOTE_GAP_OCTETS;
 use crate::types::BodyId;
 
 const ONE: ClusterId = ClusterId([1; 16]);
@@ -29,7 +31,7 @@ fn bucket(prefix: &str) -> Bucket {
 }
 
 fn objects(bucket: &Bucket, cluster: ClusterId) -> Arc<Objects> {
-    Objects::new(bucket.clone(), Duration::ZERO, Some(cluster))
+    Objects::new(bucket.clone(), Duration::ZERO, Some(Claim { cluster, is_placed: false }))
 }
 
 #[tokio::test]
@@ -62,6 +64,51 @@ async fn a_bucket_that_was_mended_is_taken() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_has_marked_a_place_takes_no_other() {
+    let folder = |name: &str| Bucket::shared_folder(Arc::new(InMemory::new()), name.into());
+    let (own, other) = (folder("the folder /mail"), folder("the folder /not-mounted"));
+    let placed = |bucket: &Bucket| {
+        Objects::new(bucket.clone(), Duration::ZERO, Some(Claim { cluster: ONE, is_placed: true }))
+    };
+    objects(&own, ONE).put(NAME, "x".into()).await.expect("the first takes its mark");
+    placed(&own).check().await.expect("it bears the mark");
+    let refused = placed(&other).check().await.expect_err("no mark").to_string();
+    assert!(refused.contains("the folder /not-mounted is not where this cluster keeps bodies"), "{refused}");
+    assert!(matches!(placed(&other).put(NAME, "x".into()).await, Err(Error::Unavailable(_))));
+    let listed: Vec<_> = other.store.list(None).try_collect().await.expect("lists");
+    assert!(listed.is_empty(), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_folder_whose_mount_is_gone_takes_nothing() {
+    let bucket = Bucket::shared_folder(Arc::new(InMemory::new()), "the folder /mail".into());
+    let objects = objects(&bucket, ONE);
+    objects.put(NAME, "x".into()).await.expect("it takes the mark");
+    let mut parts = objects.begin_parts(NAME).await.expect("begun");
+    let sent = parts.send("y".into()).await.expect("sent");
+    parts.sent(sent);
+    let (mark, away) = (Path::from("cluster"), Path::from("away"));
+    bucket.store.rename(&mark, &away).await.expect("renamed");
+    let refused = [
+        objects.put(NAME, "z".into()).await,
+        objects.delete(NAME).await,
+        parts.complete().await,
+        objects.begin_parts(NAME).await.map(drop),
+        objects.is_back().await,
+    ];
+    for outcome in refused {
+        assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
+    }
+    assert!(objects.is_away());
+    bucket.store.rename(&away, &mark).await.expect("renamed");
+    objects.is_back().await.expect("it bears the mark");
+    parts.complete().await.expect("completed");
+    assert_eq!(objects.get(NAME, 0..1).await.expect("read"), "y");
+    objects.delete(NAME).await.expect("deleted");
+    assert!(!objects.is_away());
+}
+
+#[tokio::test]
 async fn two_prefixes_are_two_buckets() {
     let one = bucket("mail/eu");
     let other = Bucket { prefix: Path::from("mail/us"), ..one.clone() };
@@ -74,6 +121,26 @@ async fn two_prefixes_are_two_buckets() {
     other_objects.delete(NAME).await.expect("deleted");
     assert_eq!(one_objects.size(NAME).await.expect("asked"), Some(2));
     assert_eq!(other_objects.size(NAME).await.expect("asked"), None);
+}
+
+/// A request costs more than a few octets, and many octets cost more than a request.
+#[tokio::test]
+async fn of_ranges_that_lie_apart_little_is_read_in_vain() {
+    let switch = Arc::<Switch>::default();
+    let inner = Arc::new(InMemory::new());
+    let bucket = Bucket { store: Arc::new(Faulty { inner, switch: switch.clone() }), ..bucket("") };
+    let objects = objects(&bucket, ONE);
+    let octets: Vec<u8> = (0..1_000_000_u32).map(|at| (at % 251) as u8).collect();
+    objects.put(NAME, octets.clone().into()).await.expect("written");
+    switch.ranges.lock().clear();
+    let wanted = [0..4_000, 20_000..24_000, 24_000 + REMOTE_GAP_OCTETS + 1..100_000, 900_000..1_000_000];
+    let read = objects.get_ranges(NAME, &wanted).await.expect("read");
+    for (range, read) in wanted.iter().zip(&read) {
+        assert!(*read == octets[range.start as usize..range.end as usize], "{range:?}");
+    }
+    let mut asked = switch.ranges.lock().clone();
+    asked.sort_by_key(|range| range.start);
+    assert_eq!(asked, [0..24_000, wanted[2].clone(), wanted[3].clone()]);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
+use parking_lot::Mutex;
 
 /// What fails.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub(in crate::bodies) struct Switch {
     pub(in crate::bodies) away: AtomicBool,
     /// Every part of an upload but its first.
     pub(in crate::bodies) parts: AtomicBool,
+    /// The ranges that were read.
+    pub(in crate::bodies) ranges: Mutex<Vec<Range<u64>>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +66,9 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
+        let read = self.inner.get_opts(location, options).await?;
+        self.switch.ranges.lock().push(read.range.clone());
+        Ok(read)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {

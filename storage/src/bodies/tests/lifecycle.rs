@@ -167,6 +167,26 @@ async fn what_nobody_refers_to_goes_from_every_place() {
 }
 
 #[tokio::test]
+async fn a_body_is_shared_or_collected_but_not_both() {
+    let house = House::new().await;
+    let id = house.put(b"octets", owner(1)).await;
+    house.drop_reference(id, owner(1)).await;
+    let mut late = house.db.begin();
+    house.bodies.share(&mut late, id, owner(2)).await.expect("is there still");
+    house.bodies.collect_once().await.expect("collects");
+    assert!(matches!(late.commit().await, Err(Error::Conflict)));
+    let later = house.db.run(async |tx| house.bodies.share(tx, id, owner(2)).await).await;
+    assert!(matches!(later, Err(Error::Invalid(_))));
+
+    let id = house.put(b"other octets", owner(3)).await;
+    house.drop_reference(id, owner(3)).await;
+    house.db.run(async |tx| house.bodies.share(tx, id, owner(4)).await).await.expect("shares");
+    house.settle().await;
+    assert_eq!(read(&house.reopened().await, id).await.expect("has an owner"), b"other octets");
+    assert_eq!(house.verify().await, []);
+}
+
+#[tokio::test]
 async fn damage_is_told_and_never_read() {
     for length in [3000, 600_000] {
         let house = House::new().await;
@@ -256,7 +276,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
         house.bodies.collect_once().await.expect("collects");
     }
     let late = house.commit(&uncommitted, owner(1)).await;
-    assert!(matches!(late, Err(Error::Unavailable(_))));
+    assert!(matches!(late, Err(Error::Invalid(_))));
     house.bodies.collect_once().await.expect("collects");
     assert_eq!(house.files().iter().filter(|file| !file.to_string_lossy().contains('#')).count(), 0);
     assert_eq!(house.verify().await, []);
@@ -313,6 +333,21 @@ async fn workers_pack_and_collect_by_themselves() {
     tasks.close();
     tasks.wait().await;
     assert!(house.db.begin().get(&keys::lease()).await.expect("reads").is_none(), "it was given up");
+}
+
+#[tokio::test]
+async fn who_packs_sees_what_other_nodes_stage() {
+    let house = House::with(BodiesConfig { segment_octets: 50_000, ..config() }).await;
+    assert!(!house.bodies.is_enough_staged().await.expect("reads"));
+    let other = house.reopened().await;
+    for uid in 1..=2 {
+        assert!(!house.bodies.is_enough_staged().await.expect("reads"), "{uid}");
+        let staged = other.write(DOMAIN, &noise(uid, 30_000)).await.expect("taken in");
+        house.commit(&staged, owner(uid as u32)).await.expect("committed");
+    }
+    assert!(house.bodies.is_enough_staged().await.expect("reads"));
+    house.bodies.pack_once().await.expect("packs");
+    assert!(!house.bodies.is_enough_staged().await.expect("reads"));
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! The body store as a whole, on real engines and a real folder.
 
-mod faults;
+pub(super) mod faults;
 mod lifecycle;
 mod model;
 mod read_write;
+mod relocation;
 
 use std::path::PathBuf;
 use std::sync::Arc;

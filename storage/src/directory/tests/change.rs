@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fixture::*;
-use crate::directory::change;
+use crate::directory::{change, key};
 use crate::types::AccountId;
 
 /// Waits until the directory has taken in a change later than `version`.
@@ -108,4 +108,19 @@ async fn the_log_is_trimmed_and_who_lags_behind_forgets_all() {
     later(&there, version).await;
     assert_eq!(recipients(&there, "bob@a.example").await, "bob@a.example");
     assert!(there.account(AccountId(999)).await.expect("reads").is_none());
+}
+
+#[tokio::test]
+async fn the_mark_of_the_trimmed_log_never_goes_back() {
+    let (here, database) = empty().await;
+    let further = [0xfe; 10];
+    let trimmed_further = database.run(async |tx| {
+        tx.set(key::log_start(), further.to_vec());
+        Ok(())
+    });
+    trimmed_further.await.expect("written");
+    here.create_domain(NewDomain::named(name("a.example"))).await.expect("made");
+    assert_eq!(change::trim(&database, Duration::ZERO).await.expect("trims"), 1);
+    let mark = database.run(async |tx| tx.get(&key::log_start()).await).await.expect("reads");
+    assert_eq!(mark.as_deref(), Some(&further[..]));
 }

@@ -33,7 +33,7 @@ pub(super) async fn two_domains() -> Directory {
 }
 
 pub(super) async fn account(directory: &Directory, at: &str) -> Arc<Account> {
-    directory.create_account(NewAccount::at(address(at)), |_, _| {}).await.expect("made")
+    directory.create_account(NewAccount::at(address(at)), async |_, _| Ok(())).await.expect("made")
 }
 
 pub(super) async fn forwarding(
@@ -59,7 +59,7 @@ pub(super) async fn alias(directory: &Directory, at: &str, targets: &[&str]) {
 pub(super) async fn recipients(directory: &Directory, at: &str) -> String {
     let found = directory.resolve(&address(at)).await;
     match found.expect("resolves") {
-        Resolution::NotLocal => "not local".into(),
+        Resolution::NotLocal { .. } => "not local".into(),
         Resolution::Unknown => "unknown".into(),
         Resolution::Deliver { accounts, forwards } => {
             let kept = accounts.iter().map(|account| account.address.to_string());

@@ -1,7 +1,5 @@
 //! Making, changing, listing and deleting.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::fixture::*;
 use crate::directory::{DkimAlgorithm, DkimKey, Domain, key};
 use crate::kv::record::Record;
@@ -22,29 +20,61 @@ async fn names_and_addresses_are_taken_once() {
     assert!(is_taken(directory.create_domain(NewDomain::named(name("C.example"))).await));
     assert!(is_taken(directory.create_alias_domain(&name("b.example"), &name("a.example")).await));
     for at in ["ANN@a.example", "Sales@a.example"] {
-        assert!(is_taken(directory.create_account(NewAccount::at(address(at)), |_, _| {}).await));
+        assert!(is_taken(directory.create_account(NewAccount::at(address(at)), async |_, _| Ok(())).await));
         let alias = Alias { address: address(at), targets: addresses(&["x@else.example"]) };
         assert!(is_taken(directory.create_alias(&alias).await));
     }
-    let elsewhere = directory.create_account(NewAccount::at(address("x@else.example")), |_, _| {}).await;
+    let elsewhere =
+        directory.create_account(NewAccount::at(address("x@else.example")), async |_, _| Ok(())).await;
     assert!(matches!(elsewhere, Err(Error::NotFound(_))));
-    let further = directory.create_account(NewAccount::at(address("x@c.example")), |_, _| {}).await;
+    let further = directory.create_account(NewAccount::at(address("x@c.example")), async |_, _| Ok(())).await;
     assert!(matches!(further, Err(Error::Invalid(_))), "made in the domain itself");
 }
 
 #[tokio::test]
-async fn what_belongs_to_an_account_is_made_with_it() {
+async fn what_belongs_to_an_account_is_made_before_it() {
     let directory = two_domains().await;
-    let made = AtomicUsize::new(0);
-    let also = |tx: &mut crate::kv::Transaction, account: &Account| {
-        made.fetch_add(1, Ordering::Relaxed);
-        tx.set(format!("mail{}", account.id), "x");
+    let made = parking_lot::Mutex::new(Vec::new());
+    let new = NewAccount::at(address("ann@a.example"));
+    let refused = directory.create_account(new.clone(), async |_, _| Err(Error::Closed)).await;
+    assert!(matches!(refused, Err(Error::Closed)));
+    let first = async |id, domain| {
+        made.lock().push((id, domain));
+        Ok(())
     };
-    let ann = directory.create_account(NewAccount::at(address("ann@a.example")), also).await.expect("made");
-    assert_eq!(made.load(Ordering::Relaxed), 1);
-    let mut tx = directory.shared.database.begin();
-    let found = tx.get(format!("mail{}", ann.id).as_bytes()).await.expect("reads");
-    assert_eq!(found.as_deref(), Some(&b"x"[..]));
+    let ann = directory.create_account(new.clone(), first).await.expect("made");
+    assert_eq!(*made.lock(), [(ann.id, ann.domain)]);
+    let again =
+        directory.create_account(new, async |_, _| panic!("nothing is made for an address that is taken"));
+    assert!(matches!(again.await, Err(Error::Exists(_))));
+}
+
+#[tokio::test]
+async fn an_id_that_was_somebody_elses_is_passed_over() {
+    let directory = two_domains().await;
+    let offered = parking_lot::Mutex::new(Vec::new());
+    let first = async |id, _| {
+        let mut offered = offered.lock();
+        offered.push(id);
+        if offered.len() < 3 { Err(Error::Exists("account".into())) } else { Ok(()) }
+    };
+    let ann = directory.create_account(NewAccount::at(address("ann@a.example")), first).await.expect("made");
+    let offered = offered.into_inner();
+    assert_eq!((offered.len(), offered.last()), (3, Some(&ann.id)));
+    let always = async |_, _| Err(Error::Exists("account".into()));
+    let refused = directory.create_account(NewAccount::at(address("bob@a.example")), always).await;
+    assert!(is_taken(refused), "it is not tried for ever");
+}
+
+#[tokio::test]
+async fn a_domain_that_is_made_anew_meanwhile_gets_no_account_of_the_old_one() {
+    let directory = two_domains().await;
+    let first = async |_, _| {
+        directory.delete_domain(&name("b.example")).await?;
+        directory.create_domain(NewDomain::named(name("b.example"))).await.map(drop)
+    };
+    let made = directory.create_account(NewAccount::at(address("ann@b.example")), first).await;
+    assert!(matches!(made, Err(Error::NotFound(_))), "{made:?}");
 }
 
 #[tokio::test]

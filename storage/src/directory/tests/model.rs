@@ -119,7 +119,7 @@ async fn apply(directory: &Directory, command: &Command) -> bool {
     };
     match command {
         Command::CreateAccount(at) => {
-            directory.create_account(NewAccount::at(local(*at)), |_, _| {}).await.is_ok()
+            directory.create_account(NewAccount::at(local(*at)), async |_, _| Ok(())).await.is_ok()
         }
         Command::DeleteAccount(at) => match id(*at).await {
             Some(id) => directory.delete_account(id).await.is_ok(),

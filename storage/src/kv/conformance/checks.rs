@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::copies;
 use crate::kv::{Database, KeyRange, RangeOptions, Transaction, Version, Versionstamp};
 use crate::types::OperationId;
 use crate::{Error, limits};
@@ -32,6 +33,7 @@ pub(super) const ALL: &[(&str, Check)] = &[
     ("operation ids", |database| operations_take_effect_once(database).boxed()),
     ("budgets", |database| budgets_are_told(database).boxed()),
     ("large values", |database| large_values_read_back(database).boxed()),
+    ("copy", |database| copies::are_states_that_were(database).boxed()),
     ("closed", |database| a_closed_engine_refuses(database).boxed()),
 ];
 
@@ -364,13 +366,13 @@ async fn a_closed_engine_refuses(database: Database) {
     assert!(matches!(tx.commit().await, Err(Error::Closed)));
 }
 
-/// On an engine whose read versions live for [`SHORT_LIFE`].
-pub(super) async fn old_transactions_are_refused(database: Database) {
+/// On an engine whose read versions live that long.
+pub(super) async fn old_transactions_are_refused(database: Database, life: Duration) {
     write(&database, &[("a", "1")]).await;
     let mut tx = database.begin();
     tx.get(b"a").await.expect("reads");
     let begun = Instant::now();
-    while begun.elapsed() <= SHORT_LIFE {
+    while begun.elapsed() <= life {
         write(&database, &[("b", "1")]).await;
     }
     tx.set("c", "1");

@@ -1,21 +1,24 @@
 //! A generated history of concurrent transactions, checked for strict serializability: replayed one by
-//! one in the order of their versions, each must have read what it then would read.
+//! one in the order of their versionstamps, each must have read what it then would read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::Result;
 use crate::kv::engine::Engine;
-use crate::kv::{Database, KeyRange, RangeOptions, Transaction, Version};
+use crate::kv::{Database, KeyRange, RangeOptions, Transaction, Version, Versionstamp};
+use crate::{Error, Result};
 
 const TASKS: u64 = 8;
 const TRANSACTIONS: u64 = 40;
 const KEYS: u8 = 6;
+/// How long the end of a history waits for an engine that does not answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 type State = BTreeMap<Bytes, Bytes>;
 
@@ -35,63 +38,117 @@ enum Step {
 #[derive(Debug)]
 struct Done {
     read: Version,
-    committed: Version,
+    // Of one that only read: behind all that was committed at the version that it read.
+    place: Versionstamp,
     wrote: bool,
     steps: Vec<Step>,
 }
 
-/// Runs a history on the engine, which must be empty, and checks it. The error says what was violated.
-pub async fn check(engine: Arc<dyn Engine>, seed: u64) -> Result<(), String> {
-    let database = Database::new(engine);
-    let newest = Arc::new(AtomicU64::new(0));
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|task| tokio::spawn(run_task(database.clone(), newest.clone(), seed << 8 | task)))
-        .collect();
-    let mut history = Vec::new();
-    for task in tasks {
-        history.extend(task.await.map_err(|error| error.to_string())??);
-    }
-    // A transaction that only read stands where it read, behind the one that committed there.
-    history.sort_by_key(|done| if done.wrote { (done.committed, 0) } else { (done.read, 1) });
-    let last = replay(&history)?;
-    let whole = KeyRange::new("a", "z");
-    let mut tx = database.begin();
-    let pairs =
-        tx.range(whole, RangeOptions::default()).collect().await.map_err(|error| error.to_string())?;
-    let found: State = pairs.into_iter().collect();
-    if found == last { Ok(()) } else { Err(format!("at the end: {found:?}, expected {last:?}")) }
+/// Runs a history on the engine, which must be empty, and checks it. Tells how many transactions committed; the error says
+/// what was violated.
+pub async fn check(engine: Arc<dyn Engine>, seed: u64) -> Result<usize, String> {
+    check_together(&[engine], seed).await
 }
 
-async fn run_task(database: Database, newest: Arc<AtomicU64>, seed: u64) -> Result<Vec<Done>, String> {
+/// The same on engines that share one state: nodes of a cluster.
+pub async fn check_together(engines: &[Arc<dyn Engine>], seed: u64) -> Result<usize, String> {
+    let newest = Arc::new(AtomicU64::new(0));
+    let tasks: Vec<_> = (0..TASKS)
+        .zip(engines.iter().cycle())
+        .map(|(task, engine)| {
+            tokio::spawn(run_task(Database::new(engine.clone()), newest.clone(), seed << 8 | task))
+        })
+        .collect();
+    let (mut history, mut unknown) = (Vec::new(), Vec::new());
+    for task in tasks {
+        let ran = task.await.map_err(|error| error.to_string())??;
+        history.extend(ran.done);
+        unknown.extend(ran.unknown);
+    }
+    let database = Database::new(engines[0].clone());
+    for (mark, done) in unknown {
+        let stamp = surely(async || database.run(async |tx| tx.get(&mark).await).await).await?;
+        if let Some(stamp) = stamp {
+            let place = stamp[..].try_into().map_err(|_| "a mark is a versionstamp")?;
+            history.push(Done { place: Versionstamp(place), ..done });
+        }
+    }
+    history.sort_by_key(|done| (done.place, !done.wrote));
+    let last = replay(&history)?;
+    let read = async || {
+        let mut tx = database.begin();
+        tx.range(KeyRange::new("a", "z"), RangeOptions::default()).collect().await
+    };
+    let pairs = surely(read).await?;
+    let found: State = pairs.into_iter().collect();
+    if found == last { Ok(history.len()) } else { Err(format!("at the end: {found:?}, expected {last:?}")) }
+}
+
+/// The outcome once it is no temporary failure: who looks at the end waits for a leader if need be.
+async fn surely<T>(attempt: impl AsyncFn() -> Result<T>) -> Result<T, String> {
+    let begun = Instant::now();
+    loop {
+        match attempt().await {
+            Err(error) if error.is_temporary() && begun.elapsed() < PATIENCE => {}
+            outcome => return outcome.map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// What a task did.
+#[derive(Default)]
+struct Ran {
+    done: Vec<Done>,
+    /// Transactions whose outcome was not told, and the key that each marks with its versionstamp.
+    unknown: Vec<(Bytes, Done)>,
+}
+
+async fn run_task(database: Database, newest: Arc<AtomicU64>, seed: u64) -> Result<Ran, String> {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut done = Vec::new();
+    let mut ran = Ran::default();
     for number in 0..TRANSACTIONS {
         let acknowledged = newest.load(Ordering::SeqCst);
         let mut tx = database.begin();
-        let read = tx.read_version().await.map_err(|error| error.to_string())?;
+        let unique = format!("{seed}/{number}");
+        let (read, steps) = match some_steps(&mut tx, &mut random, &unique).await {
+            Ok(read_and_steps) => read_and_steps,
+            // Nobody leads, or the version is gone: nothing was done.
+            Err(error) if error.is_temporary() => continue,
+            Err(error) => return Err(error.to_string()),
+        };
         if read.0 < acknowledged {
             return Err(format!("read at {read:?} after {acknowledged} was acknowledged"));
         }
-        let unique = format!("{seed}/{number}");
-        let mut steps = Vec::new();
-        for _ in 0..random.random_range(1..6) {
-            steps.push(one_step(&mut tx, &mut random, &unique).await.map_err(|error| error.to_string())?);
-            if random.random_bool(0.5) {
-                tokio::task::yield_now().await;
-            }
-        }
         let wrote = steps.iter().any(is_write);
+        let mark = Bytes::from(format!("~{unique}"));
+        if wrote {
+            tx.set_versionstamped_value(mark.clone(), vec![0; 10], 0);
+        }
+        let done = |place| Done { read, place, wrote, steps };
         match tx.commit().await {
             Ok(committed) => {
-                let committed = committed.version;
-                newest.fetch_max(committed.0, Ordering::SeqCst);
-                done.push(Done { read, committed, wrote, steps });
+                newest.fetch_max(committed.version.0, Ordering::SeqCst);
+                let behind = Versionstamp::new(read, u16::MAX);
+                ran.done.push(done(if wrote { committed.versionstamp } else { behind }));
             }
-            Err(error) if error.is_retryable() => {}
+            Err(Error::CommitUnknown) => ran.unknown.push((mark, done(Versionstamp::default()))),
+            Err(error) if error.is_temporary() => {}
             Err(error) => return Err(error.to_string()),
         }
     }
-    Ok(done)
+    Ok(ran)
+}
+
+async fn some_steps(tx: &mut Transaction, random: &mut StdRng, unique: &str) -> Result<(Version, Vec<Step>)> {
+    let read = tx.read_version().await?;
+    let mut steps = Vec::new();
+    for _ in 0..random.random_range(1..6) {
+        steps.push(one_step(tx, random, unique).await?);
+        if random.random_bool(0.5) {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok((read, steps))
 }
 
 async fn one_step(tx: &mut Transaction, random: &mut StdRng, unique: &str) -> Result<Step> {
@@ -173,7 +230,7 @@ fn replay(history: &[Done]) -> Result<State, String> {
             }
         }
         if done.wrote {
-            states.insert(done.committed, state.clone());
+            states.insert(done.place.version(), state.clone());
         }
     }
     Ok(state)
@@ -207,7 +264,7 @@ fn apply(state: &mut State, write: &Step) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use async_trait::async_trait;
 
     use super::*;
@@ -215,7 +272,7 @@ mod tests {
     use crate::kv::{Local, LocalConfig, Memory};
 
     /// An engine with a planted bug: it drops read conflicts.
-    struct Forgetful(Arc<dyn Engine>);
+    pub(crate) struct Forgetful(pub(crate) Arc<dyn Engine>);
 
     #[async_trait]
     impl Engine for Forgetful {

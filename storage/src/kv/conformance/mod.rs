@@ -2,6 +2,7 @@
 //! was expected; the generated history names its seed.
 
 mod checks;
+mod copies;
 pub mod history;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use futures::future::BoxFuture;
 use super::Database;
 use super::engine::Engine;
 
-/// Makes an empty engine whose read versions live this long.
+/// Makes an empty engine whose read versions live this long, or as long as the engine will have it.
 pub type MakeEngine<'m> = dyn Fn(Duration) -> BoxFuture<'static, Arc<dyn Engine>> + Sync + 'm;
 
 /// Runs every check, each on an empty engine.
@@ -24,8 +25,10 @@ pub async fn run_all(make: &MakeEngine<'_>) {
         database.close().await;
         tracing::debug!(name, "check passed");
     }
-    let database = Database::new(make(checks::SHORT_LIFE).await);
-    checks::old_transactions_are_refused(database.clone()).await;
+    let engine = make(checks::SHORT_LIFE).await;
+    let life = engine.transaction_life();
+    let database = Database::new(engine);
+    checks::old_transactions_are_refused(database.clone(), life).await;
     database.close().await;
     for seed in 0..4 {
         let engine = make(life).await;

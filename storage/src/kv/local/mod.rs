@@ -1,19 +1,11 @@
 //! The engine of one machine: transactions are resolved, written to the durable log, and applied to an
-//! LSM tree whose own write-ahead log that log is.
+//! LSM tree whose own write-ahead log that log is. What it shares with replicated groups stands in
+//! `kv/store`.
 //!
-//! Reading order: [`entry`] (the form of a log entry), [`values`] (what the tree keeps of a value),
-//! [`store`] (the tree: applying and reading at versions), [`pipeline`] (the thread from commit to
-//! acknowledgement), [`upkeep`] (flush, compaction, purging of the log), [`engine`] (the whole).
-
-pub mod entry;
+//! Reading order: [`pipeline`] (the thread from commit to acknowledgement), [`engine`] (the whole).
 
 mod engine;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 mod pipeline;
-mod store;
-mod upkeep;
-mod values;
 
 pub use engine::{Local, LocalConfig};
 

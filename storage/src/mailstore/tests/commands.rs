@@ -35,7 +35,7 @@ async fn a_delivery_reads_back_octet_for_octet() {
 async fn a_repeated_operation_files_nothing() {
     let house = House::new().await;
     let mut once = delivery(house.message("once", Flags::default()).await);
-    once.operation = Some(OperationId::derived(&[b"once"]));
+    once.operation = OperationId::derived(&[b"once"]);
     let first = house.store.deliver(once.clone()).await.expect("delivers");
     let (second, third) = tokio::join!(house.store.deliver(once.clone()), house.store.deliver(once));
     assert_eq!((second.expect("repeats"), third.expect("repeats")), (first, first));

@@ -130,3 +130,15 @@ async fn mailboxes_and_subscriptions_are_bounded() {
     house.store.set_subscribed(ACCOUNT, &named("news9999"), false).await.expect("unsubscribes");
     house.store.set_subscribed(ACCOUNT, &named("news"), true).await.expect("room again");
 }
+
+#[tokio::test]
+async fn an_account_that_was_used_is_not_made_again() {
+    let house = House::new().await;
+    house.append(house.inbox, 1, &seen()).await;
+    let again = house.store.add_account(ACCOUNT, DOMAIN).await;
+    assert!(matches!(again, Err(Error::Exists(_))));
+    house.check().await;
+    house.store.delete_account(ACCOUNT).await.expect("deletes");
+    let again = house.store.add_account(ACCOUNT, DOMAIN).await;
+    assert!(matches!(again, Err(Error::Exists(_))));
+}

@@ -7,7 +7,6 @@ mod mailboxes;
 mod model;
 mod model_run;
 mod outlines;
-mod unsteady;
 mod views;
 mod work;
 
@@ -20,7 +19,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::bodies::{Bodies, BodiesConfig};
 use crate::kv::{Database, Local, LocalConfig, Memory};
-use crate::types::{AccountId, DomainId, Flags, MailboxId, Secret, SystemFlag, Timestamp, Uid, UidSet};
+use crate::types::{
+    AccountId, DomainId, Flags, MailboxId, OperationId, Secret, SystemFlag, Timestamp, Uid, UidSet,
+};
 
 pub(super) const ACCOUNT: AccountId = AccountId(7);
 pub(super) const DOMAIN: DomainId = DomainId(3);
@@ -154,7 +155,8 @@ impl House {
 }
 
 pub(super) fn delivery(message: NewMessage) -> Delivery {
-    Delivery { operation: None, account: ACCOUNT, target: Target::Inbox, message, limits: Limits::default() }
+    let (operation, target, limits) = (OperationId::random(), Target::Inbox, Limits::default());
+    Delivery { operation, account: ACCOUNT, target, message, limits }
 }
 
 pub(super) fn named(name: &str) -> MailboxName {

@@ -199,8 +199,7 @@ impl Command {
             Self::Append { mailbox, .. } | Self::Store { mailbox, .. } => wanted == *mailbox,
             Self::Expunge { mailbox, .. } => wanted == *mailbox,
             Self::Copy { from, to, .. } | Self::Move { from, to, .. } => [*from, *to].contains(&wanted),
-            // What is gone already is deleted too.
-            Self::Delete => false,
+            Self::Delete => wanted == LAST,
         }
     }
 }

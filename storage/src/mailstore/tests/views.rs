@@ -71,3 +71,24 @@ async fn who_waits_hears_that_another_node_deleted_the_mailbox() {
     tokio::time::timeout(Duration::from_secs(20), told.changed()).await.expect("is told").expect("lives");
     assert!(matches!(view.refresh().await, Err(Error::NotFound(_))));
 }
+
+#[tokio::test]
+async fn a_view_ends_when_another_node_makes_the_mailbox_another() {
+    let house = House::new().await;
+    let other = house.other_node();
+    house.append(house.inbox, 2, &Flags::default()).await;
+    let view = house.store.open(ACCOUNT, house.inbox).await.expect("opens");
+    let before = view.snapshot().uid_validity;
+    let mut told = view.subscribe();
+    told.borrow_and_update();
+    other.rename_mailbox(ACCOUNT, &MailboxName::inbox(), &named("Old")).await.expect("renames");
+    tokio::time::timeout(Duration::from_secs(20), told.changed()).await.expect("is told").expect("lives");
+    assert!(matches!(view.refresh().await, Err(Error::NotFound(_))));
+    for name in [MailboxName::inbox(), named("Old")] {
+        let mailbox = house.store.mailbox(ACCOUNT, &name).await.expect("is there");
+        let fresh = house.store.open(ACCOUNT, mailbox.id).await.expect("opens").snapshot();
+        assert_eq!(fresh.uid_validity, mailbox.uid_validity);
+        assert_eq!((fresh.uid_validity == before, fresh.is_empty()), (name.is_inbox(), name.is_inbox()));
+    }
+    house.check().await;
+}
