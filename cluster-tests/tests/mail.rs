@@ -32,7 +32,10 @@ pub(crate) fn submit(server: &Sterna, account: &str, recipients: &[&str], messag
 
 /// Greets the MX.
 pub(crate) fn greet(server: &Sterna) -> Wire {
-    let mut wire = Wire::connect(server.port(Service::Mx));
+    greet_over(Wire::connect(server.port(Service::Mx)))
+}
+
+pub(crate) fn greet_over(mut wire: Wire) -> Wire {
     wire.expect_reply("220");
     wire.ask("EHLO client.example", "250");
     wire
