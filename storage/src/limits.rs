@@ -203,6 +203,8 @@ pub const DOMAIN_KEYS_CACHED: u64 = 10_000;
 pub const BODY_READ_AHEAD_OCTETS: u64 = 512 * 1024;
 /// Most bodies that are opened together; their records are read in one transaction.
 pub const BODIES_TOGETHER: usize = 256;
+/// Staged bodies that are read at once to be packed; those of one segment are held in memory anyway.
+pub const PACKED_TOGETHER: usize = 16;
 /// Longest body that is loaded together with others, in octets; a longer one streams by itself.
 pub const BODY_LOADED_OCTETS: u64 = 128 * 1024;
 /// Bodies of one segment that lie no further apart than this (octets) are read in one go: a page, which is read

@@ -82,6 +82,11 @@ pub(super) fn staged(id: BodyId) -> Bytes {
     own(STAGED).fixed(&id.0).finish()
 }
 
+/// Sealed octets of the staged body whose key has this value.
+pub(super) fn staged_octets(value: &[u8]) -> u64 {
+    value.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
+}
+
 /// All staged bodies.
 pub(super) fn all_staged() -> KeyRange {
     KeyRange::prefix(&[subspace::BODY_PIECE, STAGED])

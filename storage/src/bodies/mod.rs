@@ -1,9 +1,10 @@
 //! Message bodies: staged, packed, sealed, read in ranges, collected.
 //!
 //! Reading order: `store` (the handle) and `config`, `stage` and `upload` (how a body comes in), `read` and
-//! `read_many` with `cache` (how it goes out), `pack`, `collect` and `rewrite` with `workers` and `lease` (what happens to it
-//! meanwhile), `waiting`, `verify` and `recover`, `relocate` (all objects move to another place); beneath them `crypt` and `domains` (keys), `frame` (how octets
-//! are sealed), `record`, `segment` and `keys` (stored forms), `objects` (where objects lie, and how they are asked for).
+//! `read_many` with `cache` (how it goes out), `waiting` and `pack`, `collect` and `rewrite` with `workers` and `lease` (what
+//! happens to it meanwhile), `verify` and `recover`, `relocate` (all objects move to another place); beneath them `crypt` and
+//! `domains` (keys), `frame` (how octets are sealed), `record`, `segment` and `keys` (stored forms), `objects` (where objects
+//! lie, and how they are asked for).
 
 mod cache;
 mod collect;

@@ -12,7 +12,7 @@ use super::record::{BodyRecord, Owner, Place, SegmentId, SegmentRecord, Upload};
 use super::segment::{Builder, Entry, MARK, OWN_OFFSET, encode_footer};
 use super::store::Bodies;
 use super::upload::ObjectUpload;
-use crate::kv::{KeyRange, RangeOptions, Transaction};
+use crate::kv::{RangeOptions, Transaction};
 use crate::limits::{BODIES_TOGETHER, BODY_OWNERS_LISTED, BODY_PIECE_OCTETS, BODY_PIECES_TOGETHER};
 use crate::types::BodyId;
 use crate::{Error, Result};
@@ -106,69 +106,8 @@ impl Bodies {
         Ok(packed)
     }
 
-    /// Whether a segment's worth is staged, by whichever node. Reads no further than that.
-    pub(super) async fn is_enough_staged(&self) -> Result<bool> {
-        let options = RangeOptions { snapshot: true, ..RangeOptions::default() };
-        let (mut tx, mut octets) = (self.inner.db.begin(), 0u64);
-        let mut staged = tx.range(keys::all_staged(), options);
-        while let Some((_, value)) = staged.next().await? {
-            octets += value.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets));
-            if octets >= self.inner.config.segment_octets as u64 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     pub(super) fn is_full(&self, gathering: &Gathering) -> bool {
         gathering.builder.is_full() || gathering.builder.body_octets() >= self.inner.config.segment_octets
-    }
-
-    /// The next staged bodies, as far as one transaction should read; moves `left` on behind them.
-    pub(super) async fn staged_page(&self, left: &mut KeyRange) -> Result<Vec<Found>> {
-        let options =
-            RangeOptions { limit: Some(BODIES_TOGETHER), snapshot: true, ..RangeOptions::default() };
-        let mut tx = self.inner.db.begin();
-        let staged = tx.range(left.clone(), options).collect().await?;
-        let (mut found, mut octets) = (Vec::new(), 0);
-        let seen_all = staged.len() < BODIES_TOGETHER;
-        for (key, _) in &staged {
-            if octets >= self.inner.config.segment_octets {
-                return Ok(found);
-            }
-            left.begin = KeyRange::key(key).end;
-            if let Some(body) = self.found(&mut tx, keys::indexed_body(key)?).await? {
-                octets += body.parts.iter().map(Bytes::len).sum::<usize>();
-                found.push(body);
-            }
-        }
-        if seen_all {
-            left.begin = left.end.clone();
-        }
-        Ok(found)
-    }
-
-    /// One staged body; `None` if it has gone meanwhile, or is about to.
-    async fn found(&self, tx: &mut Transaction, id: BodyId) -> Result<Option<Found>> {
-        let record = match self.record(tx, id).await {
-            Err(Error::NotFound(_)) => return Ok(None),
-            record => record?,
-        };
-        let owners = owners(tx, id).await?;
-        if owners.is_empty() {
-            return Ok(None);
-        }
-        let snapshot = RangeOptions { snapshot: true, ..RangeOptions::default() };
-        let parts = match &record.place {
-            Place::Inline(octets) => vec![octets.clone()],
-            Place::Pieces if record.header.size > self.inner.config.staging_octets as u64 => Vec::new(),
-            Place::Pieces => {
-                let pieces = tx.range(keys::pieces(id), snapshot).collect().await?;
-                pieces.into_iter().map(|(_, piece)| piece).collect()
-            }
-            Place::Segment(..) | Place::Object => return Ok(None),
-        };
-        Ok(Some(Found { id, record, owners, parts }))
     }
 
     /// Writes a gathered segment and points its bodies at it.

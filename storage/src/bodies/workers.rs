@@ -19,8 +19,18 @@ const CHECKED_EVERY: Duration = Duration::from_secs(10);
 const LOOKED_EVERY: Duration = Duration::from_secs(5);
 /// First pause after packing failed; doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest such pause: so long after the object store is back packing goes on at the latest.
+/// Longest such pause: so long after the object store is back packing goes on at the latest, if nobody asks anything else
+/// of it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A packing that failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed {
+    /// How long to wait, jitter apart, unless the object store is back before.
+    pub(super) pause: Duration,
+    /// Requests that had failed for good when it began: what failed since may be why it did.
+    pub(super) known_failures: u64,
+}
 
 impl Bodies {
     /// Packs as soon as a segment's worth is staged, and at the configured age; collects at the configured interval.
@@ -66,39 +76,45 @@ impl Bodies {
     }
 
     async fn pack_until(self, stop: CancellationToken, leads: tokio::sync::watch::Receiver<bool>) {
-        let mut pause = None;
-        while stop.run_until_cancelled(self.pause_packing(pause, &leads)).await.is_some() {
+        let mut failed: Option<Failed> = None;
+        while stop.run_until_cancelled(self.pause_packing(failed, &leads)).await.is_some() {
             if !*leads.borrow() {
+                // Another node packs meanwhile.
+                failed = None;
                 continue;
             }
+            let known_failures = self.inner.objects.failures();
             match self.pack_once().await {
                 Ok(packed) => {
-                    pause = None;
+                    failed = None;
                     if packed.bodies > 0 {
                         tracing::debug!(?packed, "packed");
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "packing; bodies stay staged");
-                    pause = Some(pause.map_or(FIRST_PAUSE, |pause| LONGEST_PAUSE.min(pause * 2)));
+                    let pause = failed.map_or(FIRST_PAUSE, |last| LONGEST_PAUSE.min(last.pause * 2));
+                    failed = Some(Failed { pause, known_failures });
                 }
             }
         }
     }
 
-    /// Until there is enough to pack, or it is old enough; after a failure for a while.
-    async fn pause_packing(
+    /// Until there is enough to pack, or it is old enough; after a failure for a while, or until the object store that did
+    /// not answer has answered anybody.
+    pub(super) async fn pause_packing(
         &self,
-        after_failure: Option<Duration>,
+        failed: Option<Failed>,
         leads: &tokio::sync::watch::Receiver<bool>,
     ) {
-        match after_failure {
-            Some(pause) => tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await,
-            None => {
-                // Whichever it was.
-                let _ = tokio::time::timeout(self.inner.config.segment_age, self.enough(leads)).await;
+        // Whichever it was.
+        let _ = match failed {
+            Some(Failed { pause, known_failures }) => {
+                let pause = pause.mul_f64(rand::random_range(0.5..1.0));
+                tokio::time::timeout(pause, self.inner.objects.is_back_after(known_failures)).await
             }
-        }
+            None => tokio::time::timeout(self.inner.config.segment_age, self.enough(leads)).await,
+        };
     }
 
     /// Until a segment's worth is staged, by this node or others.

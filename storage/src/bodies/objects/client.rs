@@ -66,6 +66,16 @@ impl Objects {
         self.presence.may_try(Instant::now())
     }
 
+    /// How many requests failed for good so far.
+    pub(in crate::bodies) fn failures(&self) -> u64 {
+        self.presence.failures()
+    }
+
+    /// Returns once anybody's request was answered after one failed for good that is not among the first `known`.
+    pub(in crate::bodies) async fn is_back_after(&self, known: u64) {
+        self.presence.is_back_after(known).await;
+    }
+
     /// Returns once the object store answers, if it was away; `Unavailable` if it still is.
     pub(in crate::bodies) async fn is_back(&self) -> Result<()> {
         self.admitted().await?;
@@ -102,6 +112,8 @@ impl Objects {
     pub(super) fn answered<T>(&self, outcome: &object_store::Result<T>) {
         match outcome {
             Err(error) if is_fault(error) => self.presence.gone(Instant::now()),
+            // Nothing is there where a folder's mount is gone.
+            Err(object_store::Error::NotFound { .. }) if self.bucket.shared_folder.is_some() => {}
             _ => self.presence.here(),
         }
     }
@@ -207,8 +219,20 @@ impl Objects {
         }
     }
 
-    /// One try, within the time that it may take.
+    /// One try, within the time that it may take. Whoever makes it: that it succeeds tells that the object store is here.
     async fn in_time<T>(
+        &self,
+        octets: u64,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> object_store::Result<T> {
+        let outcome = self.tried(octets, request).await;
+        if outcome.is_ok() {
+            self.presence.here();
+        }
+        outcome
+    }
+
+    async fn tried<T>(
         &self,
         octets: u64,
         request: impl Future<Output = object_store::Result<T>>,

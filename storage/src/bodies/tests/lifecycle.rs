@@ -306,51 +306,6 @@ async fn bodies_are_recovered_from_the_object_store_alone() {
 }
 
 #[tokio::test]
-async fn workers_pack_and_collect_by_themselves() {
-    let config = BodiesConfig {
-        segment_octets: 50_000,
-        collect_interval: std::time::Duration::from_millis(5),
-        segment_age: std::time::Duration::from_millis(5),
-        upload_life: std::time::Duration::from_secs(60),
-        ..config()
-    };
-    let house = House::with(config).await;
-    let (tasks, stop) = (tokio_util::task::TaskTracker::new(), tokio_util::sync::CancellationToken::new());
-    house.bodies.spawn_workers(&tasks, stop.clone());
-    let id = house.put(&noise(1, 60_000), owner(1)).await;
-    let until = async |files: usize| {
-        let reached = async {
-            while house.files().len() != files {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(60), reached).await.expect("the workers do it");
-    };
-    until(1).await;
-    house.drop_reference(id, owner(1)).await;
-    until(0).await;
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
-    assert!(house.db.begin().get(&keys::lease()).await.expect("reads").is_none(), "it was given up");
-}
-
-#[tokio::test]
-async fn who_packs_sees_what_other_nodes_stage() {
-    let house = House::with(BodiesConfig { segment_octets: 50_000, ..config() }).await;
-    assert!(!house.bodies.is_enough_staged().await.expect("reads"));
-    let other = house.reopened().await;
-    for uid in 1..=2 {
-        assert!(!house.bodies.is_enough_staged().await.expect("reads"), "{uid}");
-        let staged = other.write(DOMAIN, &noise(uid, 30_000)).await.expect("taken in");
-        house.commit(&staged, owner(uid as u32)).await.expect("committed");
-    }
-    assert!(house.bodies.is_enough_staged().await.expect("reads"));
-    house.bodies.pack_once().await.expect("packs");
-    assert!(!house.bodies.is_enough_staged().await.expect("reads"));
-}
-
-#[tokio::test]
 async fn bodies_of_an_erased_domain_are_no_damage() {
     let house = House::new().await;
     house.put(b"octets", owner(1)).await;

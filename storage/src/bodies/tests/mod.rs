@@ -3,6 +3,7 @@
 pub(super) mod faults;
 mod lifecycle;
 mod model;
+mod packing;
 mod read_write;
 mod relocation;
 
