@@ -1,7 +1,6 @@
 //! Who belongs to a group: made once, then changed by its leader, one change at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::WatchReceiver;
@@ -19,7 +18,7 @@ use crate::{Error, Result, limits};
 /// How often it is looked whether a change came about.
 const STEP: Duration = Duration::from_millis(20);
 
-type Changed = Result<ClientWriteResponse<Types>, RaftError<Types, ClientWriteError<Types>>>;
+pub(super) type Changed = Result<ClientWriteResponse<Types>, RaftError<Types, ClientWriteError<Types>>>;
 
 impl Group {
     /// Makes the group, of these nodes, which must have opened it with empty folders; this one is among them. Once in the
@@ -176,33 +175,35 @@ impl Group {
         .await
     }
 
-    /// Goes on though the caller goes: a change of voters has two steps, between which no other may come. Who asks
-    /// meanwhile waits in turn; for what an earlier leader began as well.
-    async fn change_members<F>(&self, change: impl Fn(Raft<Types, Machine>) -> F) -> Result<(), Hindrance>
+    /// What was begun is finished, though the caller goes: a change of voters has two steps, between which no other may
+    /// come. Who asks meanwhile waits in turn; for what an earlier leader began as well.
+    pub(super) async fn change_members<C, F>(&self, change: C) -> Result<(), Hindrance>
     where
+        C: Fn(Raft<Types, Machine>) -> F + Send + 'static,
         F: Future<Output = Changed> + Send + 'static,
     {
         let deadline = tokio::time::Instant::now() + limits::COPY_PATIENCE;
         let turn = tokio::time::timeout_at(deadline, self.changing.clone().lock_owned()).await;
-        let turn = Arc::new(turn.map_err(|_| {
+        let turn = turn.map_err(|_| {
             let text =
                 format!("another change of the members of the group {} is under way: ask again", self.name());
             Error::Unavailable(text.into())
-        })?);
-        loop {
-            let (changing, turn) = (change(self.raft.clone()), turn.clone());
-            let changed = tokio::spawn(async move {
-                let _turn = turn;
-                changing.await
-            });
-            match changed.await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) if is_under_way(&error) && tokio::time::Instant::now() < deadline => {
-                    tokio::time::sleep(STEP).await;
+        })?;
+        let raft = self.raft.clone();
+        let changed = tokio::spawn(async move {
+            let _turn = turn;
+            loop {
+                match change(raft.clone()).await {
+                    Err(error) if is_under_way(&error) && tokio::time::Instant::now() < deadline => {
+                        tokio::time::sleep(STEP).await;
+                    }
+                    changed => return changed,
                 }
-                Ok(Err(error)) => return Err(error.into()),
-                Err(error) => return Err(Error::Unavailable(error.to_string().into()).into()),
             }
+        });
+        match changed.await {
+            Ok(changed) => Ok(changed.map(drop)?),
+            Err(error) => Err(Error::Unavailable(error.to_string().into()).into()),
         }
     }
 
@@ -278,7 +279,7 @@ fn is_under_way(error: &RaftError<Types, ClientWriteError<Types>>) -> bool {
 }
 
 /// Why a change did not come about.
-enum Hindrance {
+pub(super) enum Hindrance {
     NotLeader(Option<u64>),
     Error(Error),
 }

@@ -1,6 +1,12 @@
 //! Members come, go, and lead in turn; groups do not meet.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, InProgress, RaftError};
+use tokio::sync::Semaphore;
+
 use super::*;
+use crate::raft::members::Changed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_is_made_once() {
@@ -63,6 +69,39 @@ async fn changes_that_are_asked_for_at_once_all_come_about() {
     cluster.kill(NodeId(5));
     count_surely(&cluster.database(NodeId(2)), 0).await;
     cluster.assert_equal().await;
+}
+
+/// Whether its caller still waits for it or not, and nobody else's comes between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_begun_is_finished() {
+    let cluster = Cluster::of(1, 1).await;
+    let group = cluster.groups[&NodeId(1)].clone();
+    let (tried, is_over) = (Arc::new(Semaphore::new(0)), Arc::<AtomicBool>::default());
+    let earlier = InProgress { committed: None, membership_log_id: None };
+    let earlier = ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(earlier));
+    let (on_try, ends) = (tried.clone(), is_over.clone());
+    let change = move |_| {
+        on_try.add_permits(1);
+        let outcome: Changed = match ends.load(Ordering::SeqCst) {
+            true => Err(RaftError::Fatal(Fatal::Stopped)),
+            false => Err(RaftError::APIError(earlier.clone())),
+        };
+        std::future::ready(outcome)
+    };
+    let one_more_try = async || {
+        let more = tokio::time::timeout(PATIENCE, tried.acquire()).await.expect("it goes on");
+        more.expect("never closed").forget();
+    };
+    let asking = group.clone();
+    let caller = tokio::spawn(async move { asking.change_members(change).await.is_ok() });
+    one_more_try().await;
+    caller.abort();
+    assert!(caller.await.expect_err("it was aborted").is_cancelled());
+    tried.forget_permits(tried.available_permits());
+    one_more_try().await;
+    assert!(group.changing.try_lock().is_err(), "it has its turn");
+    is_over.store(true, Ordering::SeqCst);
+    drop(tokio::time::timeout(PATIENCE, group.changing.lock()).await.expect("it gives its turn back"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
