@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::kv::record::Record;
-use crate::{Error, Result, bodies, cluster, directory, kv, mailstore, queue, raft};
+use crate::{Error, Result, bodies, cluster, directory, kv, mailstore, migrate, queue, raft};
 
 /// Decodes octets that may be anything: an error, or a value of which it asserts what must hold.
 pub type Check = fn(&Bytes) -> Result<()>;
@@ -19,6 +19,7 @@ pub fn checks() -> Vec<Check> {
         directory::fuzzing::CHECKS,
         raft::fuzzing::CHECKS,
         cluster::fuzzing::CHECKS,
+        migrate::fuzzing::CHECKS,
     ]
     .concat()
 }

@@ -4,11 +4,13 @@ use bytes::Bytes;
 
 use super::crypt::{DomainKey, FrameNumber};
 use super::frame::{self, FRAME_OCTETS};
+use super::objects::ObjectName;
 use super::record::{self, BodyRecord, SegmentRecord, Upload};
 use super::segment::{self, TRAILER_OCTETS, Trailer};
 use super::{domains, keys};
 use crate::Result;
 use crate::fuzzing::{Check, stable};
+use crate::migrate::{copied_object, upload_of};
 use crate::types::BodyId;
 
 pub(crate) const CHECKS: &[Check] = &[body, segment, upload, reference, footer, domain_key, frame];
@@ -29,6 +31,16 @@ fn upload(octets: &Bytes) -> Result<()> {
 
 fn reference(octets: &Bytes) -> Result<()> {
     stable(octets, |octets| keys::reference_of(octets).map(|(body, owner)| keys::reference(body, owner)))
+}
+
+/// The key of an object that a move has copied, or copies: one of [`crate::migrate`]'s checks.
+pub(crate) fn noted(octets: &Bytes) -> Result<()> {
+    stable(octets, |octets| {
+        let name = ObjectName::noted(octets)?;
+        let upload = upload_of(|key| name.behind(key));
+        assert_eq!(ObjectName::noted(&upload).expect("own key"), name);
+        Ok(copied_object(|key| name.behind(key)))
+    })
 }
 
 /// The octets as a footer, with a trailer that vouches for them, as all octets in an object whose trailer is

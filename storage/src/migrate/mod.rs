@@ -7,6 +7,8 @@
 //! [`crate::bodies::Relocation`].
 
 mod difference;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod mover;
 mod page;
 mod patience;

@@ -127,3 +127,27 @@ pub(crate) fn upload_of(name: impl FnOnce(KeyWriter) -> KeyWriter) -> Bytes {
 pub(crate) fn uploads() -> KeyRange {
     KeyRange::prefix(&key(UPLOAD).finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn marks_read_back(
+            id: [u8; 16],
+            run: [u8; 16],
+            source: Option<[u8; 16]>,
+            to in ".*",
+            next in proptest::collection::vec(any::<u8>(), 0..200),
+            is_whole: bool,
+        ) {
+            let left = Left { filling: id, to };
+            prop_assert_eq!(Left::decode(&left.encode())?, left);
+            let filling = Filling { id, run, source, next, is_whole };
+            prop_assert_eq!(Filling::decode(&filling.encode())?, filling);
+        }
+    }
+}
