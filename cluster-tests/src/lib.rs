@@ -20,4 +20,5 @@ pub mod sterna;
 pub mod tools;
 pub mod trio;
 pub mod victim;
+pub mod wall_clock;
 pub mod wire;

@@ -108,6 +108,52 @@ fn whatever_is_left_to_do_names_its_issue() {
     }));
 }
 
+/// Who reads the wall clock, and what for. What is stored and grows old does so by the store's own clock
+/// (`docs/decisions/0014`).
+const WALL_CLOCK: [(&str, &str); 22] = [
+    ("storage/src/types/time.rs", "reads it"),
+    ("storage/src/types/ids.rs", "ids of the queue, which tell people when"),
+    ("storage/src/kv/clock.rs", "founds the store's clock"),
+    ("storage/src/directory/domain.rs", "when a domain was made, for people"),
+    ("storage/src/directory/account.rs", "when an account was made, for people"),
+    ("storage/src/mailstore/deliver.rs", "SAVEDATE"),
+    ("storage/src/mailstore/append.rs", "SAVEDATE"),
+    ("storage/src/mailstore/transfer.rs", "SAVEDATE"),
+    ("storage/src/mailstore/mailboxes.rs", "UIDVALIDITY, which ascends in any case"),
+    (
+        "storage/src/bodies/objects/check.rs",
+        "what a trial of the bucket left, by the bucket's own wall clock; no mail",
+    ),
+    ("gateway/src/deliver/intake.rs", "Received, INTERNALDATE"),
+    ("gateway/src/deliver/local.rs", "when an attempt failed, for reports"),
+    ("gateway/src/queue/round.rs", "when an attempt failed, for reports"),
+    ("gateway/src/queue/notice.rs", "the date of a report"),
+    ("node/src/admin/cluster.rs", "tokens that expire; when a node was removed, for people"),
+    ("node/src/admin/domain.rs", "when a DKIM key was made"),
+    ("node/src/admin/queue.rs", "the store's times told to people"),
+    ("node/src/imap/cmd/append.rs", "INTERNALDATE"),
+    ("node/src/cli/cluster.rs", "certificates"),
+    ("node/src/migrate/installation.rs", "certificates"),
+    ("node/src/demo/mail.rs", "ids of a demonstration"),
+    ("node/src/cluster/", "certificates, tokens"),
+];
+
+#[test]
+fn nothing_stored_grows_old_by_a_wall_clock() {
+    let words = ["Timestamp::now", "SystemTime::now", "Utc::now"];
+    let is_test =
+        |path: &str| !path.contains("/src/") || path.contains("/tests/") || path.ends_with("tests.rs");
+    let found = sources(&["storage", "gateway", "node"]).into_iter().filter(|(path, text)| {
+        let code = text.split("#[cfg(test)]\nmod tests").next().expect("at least one part");
+        !is_test(path) && words.iter().any(|word| code.contains(word))
+    });
+    let found: Vec<String> = found.map(|(path, _)| path).collect();
+    let unknown = found.iter().filter(|path| !WALL_CLOCK.iter().any(|(known, _)| path.starts_with(known)));
+    offenders(unknown.map(|path| format!("{path}: reads the wall clock and says nowhere what for")));
+    let idle = WALL_CLOCK.iter().filter(|(known, _)| !found.iter().any(|path| path.starts_with(known)));
+    offenders(idle.map(|(known, _)| format!("{known}: reads no wall clock any more")));
+}
+
 /// The constants of a floor's `limits.rs`: name and expression.
 fn constants(floor: &str) -> Vec<(String, String)> {
     let text = fs::read_to_string(root().join(floor).join("src/limits.rs")).expect("each floor has one");

@@ -9,6 +9,7 @@ mod clients_mbsync;
 mod clients_python;
 mod clients_smtp_source;
 mod clients_swaks;
+mod clocks;
 mod demo;
 mod dialogues;
 mod disk_faults;

@@ -291,10 +291,9 @@ async fn what_became_of_recipients_is_written_down_while_nobody_can_be_told() {
 async fn an_entry_of_which_nobody_can_ever_be_told_ends() {
     let house = House::new(1, &[]).await;
     let to = Recipient::new("bob@away.test".parse().expect("an address"), Target::Remote, Timestamp::now());
-    let mut envelope = house.envelope(to);
-    envelope.origin.received = Timestamp::from_secs(0);
+    let envelope = house.envelope(to);
     let staged = house.bodies.write(house.ann.domain, b"Subject: lost\r\n\r\n").await.expect("staged");
-    let entry = House::entry(&envelope, &staged);
+    let entry = Entry { created: Timestamp::from_secs(0), ..House::entry(&envelope, &staged) };
     // Its body is never committed.
     house.database.run(async |tx| house.queue.put(tx, &entry)).await.expect("put");
     until(async || house.queued().await == 0).await;

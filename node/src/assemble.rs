@@ -246,6 +246,10 @@ impl Signals {
 impl Workers {
     fn start(runtime: &Runtime) -> Self {
         let (stores, tasks, stop) = (&runtime.stores, TaskTracker::new(), CancellationToken::new());
+        stores.database.spawn_clock(&tasks, stop.clone());
+        if !stores.config.is_same(&stores.database) {
+            stores.config.spawn_clock(&tasks, stop.clone());
+        }
         stores.bodies.spawn_workers(&tasks, stop.clone());
         stores.mail.spawn_workers(&tasks, stop.clone());
         stores.queue.spawn_heartbeat(&tasks, stop.clone());

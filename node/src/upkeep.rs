@@ -15,15 +15,13 @@ pub(crate) fn spawn(stores: Stores, tasks: &TaskTracker, stop: CancellationToken
         let mut trimmed: Option<tokio::time::Instant> = None;
         loop {
             warn_of("deleted accounts", stop.run_until_cancelled(remove_accounts(&stores)).await);
-            warn_of(
-                "deleted domains",
-                stop.run_until_cancelled(remove_domains(&stores, Timestamp::now())).await,
-            );
+            let remove = async { remove_domains(&stores, stores.config.now().await?).await };
+            warn_of("deleted domains", stop.run_until_cancelled(remove).await);
             if trimmed.is_none_or(|last| last.elapsed() >= limits::OPERATIONS_TRIMMED_EVERY) {
                 trimmed = Some(tokio::time::Instant::now());
                 let trim = async {
-                    stores.config.trim_operations(Timestamp::now()).await?;
-                    stores.database.trim_operations(Timestamp::now()).await.map(drop)
+                    stores.config.trim_operations(stores.config.now().await?).await?;
+                    stores.database.trim_operations(stores.database.now().await?).await.map(drop)
                 };
                 warn_of("results of operations", stop.run_until_cancelled(trim).await);
             }

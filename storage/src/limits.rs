@@ -109,12 +109,20 @@ pub const VALUE_OCTETS: usize = 100_000;
 pub const TRANSACTION_OCTETS: usize = 10_000_000;
 /// Longest life of a transaction from its read version to its commit. FoundationDB's own bound.
 pub const TRANSACTION_LIFE: Duration = Duration::from_secs(5);
+/// How often each node keeps the store's clock. What the last node counted since is lost with its process, and mail that
+/// came in meanwhile waits for as much longer.
+pub const CLOCK_KEPT_EVERY: Duration = Duration::from_secs(5);
+/// By how much the store's clock must be behind to be written: once in some seconds, however many nodes keep it.
+pub const CLOCK_STEP: Duration = Duration::from_secs(3);
+/// How far a process moves the store's clock on without asking the store: then it stands. What a monotonic clock counts
+/// in a leap, since its machine was moved or has failed, makes nothing old.
+pub const CLOCK_UNKEPT: Duration = Duration::from_secs(60);
 /// Most reruns of one closure after conflicts before the caller is told `Overloaded`.
 pub const TRANSACTION_ATTEMPTS: u32 = 64;
 /// How long the result of an operation is kept under its id: longer than anything can retry.
 pub const OPERATION_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the result of a commit is kept under an id that its caller alone knows: longer than that one reruns it, by the
-/// 23 hours that the clocks of who writes it and of who trims may be apart.
+/// 23 hours that a machine which was suspended may take the store's clock to be behind.
 pub const COMMIT_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 const _: () = assert!(COMMIT_KEPT.as_secs() > 23 * 60 * 60 + 2 * DOUBT_PATIENCE.as_secs());
 /// Most pairs that one step of a range read asks the engine for: a step stays short, so that it can run

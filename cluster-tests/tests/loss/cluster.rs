@@ -14,6 +14,7 @@ use sterna_cluster_tests::s3::S3Server;
 use sterna_cluster_tests::sterna::Options;
 use sterna_cluster_tests::tools;
 use sterna_cluster_tests::trio::Trio;
+use sterna_cluster_tests::wall_clock::WallClock;
 
 use super::audit::{self, Counts};
 use super::crowd::{Crowd, Far};
@@ -38,15 +39,17 @@ fn nothing_acknowledged_is_lost_by_a_cluster_whatever_befalls_it() {
     let seed = setting("STERNA_ZERO_LOSS_SEED").unwrap_or(SEED);
     say(&format!("STERNA_ZERO_LOSS_SEED={seed} STERNA_ZERO_LOSS_SECONDS={seconds}"));
     let (far, s3, network) = (Far::start(), S3Server::start(&[scene::BUCKET]), Network::default());
-    let disks = disks::disks();
+    let (disks, clocks) = (disks::disks(), <[WallClock; 3]>::default());
     let trio = Trio::start_over(&network, &ACCOUNTS, |place| {
         let data = disks.get(place).map(|disk| disk.path().join("data"));
-        Options { data, ..options(&far, &s3) }
+        let mut options = options(&far, &s3);
+        options.environment.extend(clocks[place].environment());
+        Options { data, ..options }
     });
     for (place, node) in trio.nodes.iter().enumerate() {
         network.set_process(place, node.pid());
     }
-    let mut scene = Scene { trio, disks, network, s3 };
+    let mut scene = Scene { trio, disks, network, s3, clocks };
     let world = World::new(&scene.trio.nodes, seed);
     let (struck, editors) =
         CROWD.around(&world, || strike_again_and_again(&mut scene, &world, Duration::from_secs(seconds)));

@@ -11,6 +11,7 @@ use sterna_cluster_tests::network::{Network, Trouble};
 use sterna_cluster_tests::s3::{Fault as OfBucket, S3Server};
 use sterna_cluster_tests::sterna::Sterna;
 use sterna_cluster_tests::trio::Trio;
+use sterna_cluster_tests::wall_clock::WallClock;
 
 /// A kind of fault. `Leader` is the node that leads the mailboxes' group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +35,16 @@ pub(super) enum Fault {
     VoterReplaced,
     BucketAway,
     BucketInTrouble,
+    LeaderAhead,
+    LeaderBehind,
+    FollowerAhead,
+    AllAhead,
+    ClocksLeap,
 }
 
 impl Fault {
     /// All kinds.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::LeaderKilled,
         Self::FollowerKilled,
         Self::AllKilled,
@@ -58,6 +64,11 @@ impl Fault {
         Self::VoterReplaced,
         Self::BucketAway,
         Self::BucketInTrouble,
+        Self::LeaderAhead,
+        Self::LeaderBehind,
+        Self::FollowerAhead,
+        Self::AllAhead,
+        Self::ClocksLeap,
     ];
 
     /// Its name in the report.
@@ -82,6 +93,11 @@ impl Fault {
             Self::VoterReplaced => "voter replaced",
             Self::BucketAway => "bucket away",
             Self::BucketInTrouble => "bucket in trouble",
+            Self::LeaderAhead => "leader's clock days ahead",
+            Self::LeaderBehind => "leader's clock days back",
+            Self::FollowerAhead => "follower's clock days ahead",
+            Self::AllAhead => "all clocks days ahead",
+            Self::ClocksLeap => "clocks leap to and fro",
         }
     }
 }
@@ -111,6 +127,8 @@ pub(super) struct Scene {
     pub(super) disks: Vec<Disk>,
     pub(super) network: Network,
     pub(super) s3: S3Server,
+    /// The nodes' wall clocks.
+    pub(super) clocks: [WallClock; 3],
 }
 
 impl Scene {
@@ -151,6 +169,11 @@ impl Scene {
                 lasts(2 * moment);
                 self.s3.plan().calm();
             }
+            Fault::LeaderAhead => self.set_clocks(&[leader], days(random), 2 * moment),
+            Fault::LeaderBehind => self.set_clocks(&[leader], -days(random), 2 * moment),
+            Fault::FollowerAhead => self.set_clocks(&[follower], days(random), 2 * moment),
+            Fault::AllAhead => self.set_clocks(&[0, 1, 2], days(random), 2 * moment),
+            Fault::ClocksLeap => self.let_clocks_leap(random, moment),
         }
         self.trio.nodes.iter_mut().for_each(Sterna::await_ready);
     }
@@ -213,12 +236,34 @@ impl Scene {
         self.network.heal();
     }
 
+    fn set_clocks(&self, places: &[usize], seconds: i64, moment: Duration) {
+        places.iter().for_each(|place| self.clocks[*place].set(seconds));
+        lasts(moment);
+        places.iter().for_each(|place| self.clocks[*place].set(0));
+    }
+
+    /// Each for itself, again and again, by days to either side.
+    fn let_clocks_leap(&self, random: &mut StdRng, moment: Duration) {
+        const LEAPS: u32 = 30;
+        for _ in 0..LEAPS {
+            let sign = if random.random() { 1 } else { -1 };
+            self.clocks[random.random_range(0..3)].set(sign * days(random));
+            lasts(2 * moment / LEAPS);
+        }
+        self.clocks.iter().for_each(|clock| clock.set(0));
+    }
+
     fn replace(&mut self, place: usize, by: usize) {
         self.trio.replace(place, by);
         self.launch(place);
         self.trio.nodes[place].await_ready();
         self.trio.admit(place, by);
     }
+}
+
+/// More than mail is kept from being done twice for, and at times more than it is tried for; in seconds.
+fn days(random: &mut StdRng) -> i64 {
+    random.random_range(2 * 86_400..8 * 86_400)
 }
 
 fn lasts(moment: Duration) {

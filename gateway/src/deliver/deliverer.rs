@@ -9,7 +9,7 @@ use sterna_storage::kv::Database;
 use sterna_storage::kv::record::Record;
 use sterna_storage::mailstore::{BodyRef, MailStore};
 use sterna_storage::queue::{Claim, Entry, Queue};
-use sterna_storage::types::{AccountId, DomainId, OperationId, QueueId};
+use sterna_storage::types::{AccountId, DomainId, OperationId, QueueId, Timestamp};
 use sterna_storage::{Error, Result};
 
 use super::envelope::{Envelope, Target};
@@ -49,6 +49,11 @@ impl Deliverer {
     /// Over the stores of this node. What it goes on with after an answer runs as tasks of `drain`.
     pub fn new(database: Database, bodies: Bodies, mail: MailStore, queue: Queue, drain: Drain) -> Self {
         Self { inner: Arc::new(Inner { database, bodies, mail, queue, drain }) }
+    }
+
+    /// What the clock shows by which messages are due ([`Queue::now`]).
+    pub(super) fn now(&self) -> Timestamp {
+        self.inner.queue.now()
     }
 
     /// Takes the message. When this returns `Ok`, Sterna is responsible for it: the caller may say `250`.
@@ -95,7 +100,7 @@ impl Deliverer {
         let Arrival { id, envelope, message, memory } = arrival;
         let staged = self.inner.bodies.write(envelope.body_domain, &message).await?;
         let has_local = envelope.recipients.iter().any(|one| matches!(one.target, Target::Local { .. }));
-        let now = envelope.origin.received;
+        let now = self.now();
         let entry = Entry {
             id,
             created: now,

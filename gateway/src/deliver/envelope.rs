@@ -38,7 +38,7 @@ pub struct Envelope {
 /// Who brought a message, for people who ask later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// When its last octet was read.
+    /// When its last octet was read, by the wall clock.
     pub received: Timestamp,
     /// The account that submitted it; `None` if it came from elsewhere or from ourselves.
     pub account: Option<AccountId>,
@@ -67,7 +67,7 @@ pub struct Recipient {
     pub state: State,
     /// Attempts made.
     pub attempts: u32,
-    /// Not before this; ignored once `state` is final.
+    /// Not before this, by the clock of the queue ([`sterna_storage::queue::Queue::now`]); ignored once `state` is final.
     pub next_attempt: Timestamp,
     /// What the last attempt ended with, if not with success.
     pub last_failure: Option<Failure>,

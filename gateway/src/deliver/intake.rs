@@ -49,7 +49,7 @@ impl Intake {
     /// Gives it to the deliverer; its id is then a promise.
     pub async fn accept(self, deliverer: &Deliverer, host: &str, peer: &Peer) -> Result<QueueId, Reply> {
         let id = self.id;
-        let arrival = self.arrival(host, peer)?;
+        let arrival = self.arrival(host, peer, deliverer.now())?;
         let (octets, recipients) = (arrival.message.len(), arrival.envelope.recipients.len());
         match deliverer.accept(arrival).await {
             Ok(()) => {
@@ -63,7 +63,7 @@ impl Intake {
         }
     }
 
-    fn arrival(self, host: &str, peer: &Peer) -> Result<Arrival, Reply> {
+    fn arrival(self, host: &str, peer: &Peer, due: Timestamp) -> Result<Arrival, Reply> {
         let tls = peer.tls.as_ref().map(|tls| format!("{} {}", tls.version, tls.cipher));
         let mut trace = self.received_field(host, peer, tls.as_deref());
         trace.push_str(&self.signatures);
@@ -71,7 +71,7 @@ impl Intake {
         let Transaction { sender, parameters, recipients } = transaction;
         let domains = recipients.iter().find_map(|recipient| recipient.admission.domain);
         let wanted: Vec<_> = recipients.into_iter().map(|recipient| recipient.admission.wanted).collect();
-        let recipients = plan::recipients(&wanted, self.received);
+        let recipients = plan::recipients(&wanted, due);
         let body_domain =
             plan::body_domain(&recipients).or(self.submitter.map(|(_, domain)| domain)).or(domains);
         let envelope = Envelope {

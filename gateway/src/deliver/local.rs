@@ -101,7 +101,7 @@ impl Deliverer {
                     .collect()
                     .await;
                 for (at, result) in filed {
-                    note(&mut envelope, (id, at), result, Timestamp::now());
+                    note(&mut envelope, (id, at), result, self.now());
                 }
             }
             Err(error) => tracing::warn!(%id, %error, "local deliveries are left to the queue"),
@@ -116,7 +116,12 @@ impl Deliverer {
         loop {
             let written = match envelope.is_done() {
                 true => self.inner.queue.remove(claim).await,
-                false => self.inner.queue.reschedule(claim, next_due(envelope), &payload).await,
+                false => {
+                    self.inner
+                        .queue
+                        .reschedule(claim, next_due(envelope, claim.entry.created), &payload)
+                        .await
+                }
             };
             match written {
                 Ok(()) => return,
@@ -140,17 +145,18 @@ fn note(envelope: &mut Envelope, (id, at): (QueueId, usize), result: Result<()>,
     recipient.attempts += 1;
     recipient.next_attempt = now.plus(LOCAL_RETRY_FIRST);
     let status = reply.enhanced().map_or_else(String::new, |enhanced| enhanced.to_string());
-    recipient.last_failure = Some(Failure { at: now, status, text: reply.text().to_owned(), host: None });
+    recipient.last_failure =
+        Some(Failure { at: Timestamp::now(), status, text: reply.text().to_owned(), host: None });
     if is_permanent {
         envelope.settle(at, State::Failed);
     }
 }
 
 /// When the queue's worker is to look at the entry: at once, unless only retries are left.
-fn next_due(envelope: &Envelope) -> Timestamp {
+fn next_due(envelope: &Envelope, at_once: Timestamp) -> Timestamp {
     let unfinished = envelope.recipients.iter().filter(|one| !one.is_final() || !one.reported);
-    let due = unfinished.map(|one| if one.is_final() { envelope.origin.received } else { one.next_attempt });
-    due.min().unwrap_or(envelope.origin.received)
+    let due = unfinished.map(|one| if one.is_final() { at_once } else { one.next_attempt });
+    due.min().unwrap_or(at_once)
 }
 
 /// The header fields of one recipient's copy (RFC 5321 §4.4): Return-Path first, as the final delivery

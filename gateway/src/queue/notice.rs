@@ -28,7 +28,6 @@ impl Worker {
         claim: &Claim,
         envelope: &Envelope,
         due: &[(usize, Action)],
-        now: Timestamp,
     ) -> Result<Option<Ready>> {
         if due.is_empty() {
             return Ok(None);
@@ -41,17 +40,19 @@ impl Worker {
         let octets = if whole { reader.len() } else { limits::HEADER_OCTETS as u64 };
         let _held = self.memory(octets.min(reader.len())).await?;
         let message = [envelope.trace.as_bytes(), &reader.read_all(0..octets).await?].concat();
+        // By the wall clock for people, by the store's for the queue.
+        let (now, due_at) = (Timestamp::now(), parts.queue.now());
         let facts =
             report::Facts { host: &parts.outbound.config().host, now, schedule: &self.inner.schedule };
         let Some(composed) = report::compose(envelope, due, &Bytes::from(message), &facts) else {
             return Ok(None);
         };
         let staged = parts.bodies.write(envelope.body_domain, &composed.octets).await?;
-        let report = report_envelope(envelope, &composed, plan::recipients(&[wanted], now), now);
+        let report = report_envelope(envelope, &composed, plan::recipients(&[wanted], due_at), now);
         let entry = Entry {
             id: QueueId::new(now),
-            created: now,
-            due: now,
+            created: due_at,
+            due: due_at,
             body: staged.id,
             body_size: staged.size,
             payload: report.encode(),

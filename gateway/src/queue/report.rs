@@ -1,6 +1,8 @@
 //! What senders are told: which recipients a report is due for, and the report itself as a message of its own
 //! under the null reverse-path (RFC 3461 §5.2, RFC 3464).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sterna_storage::types::Timestamp;
 
@@ -8,12 +10,13 @@ use super::schedule::Schedule;
 use crate::deliver::envelope::{Envelope, Recipient, Return, State};
 use crate::message::dsn::{self, Action, Composed, Report, Returned};
 
-/// The recipients that a report is due for, by position, and what it says of them. Empty for the null sender.
-pub(super) fn due(envelope: &Envelope, schedule: &Schedule, now: Timestamp) -> Vec<(usize, Action)> {
+/// The recipients that a report is due for, by position, and what it says of them: `age` is the message's. Empty for the
+/// null sender.
+pub(super) fn due(envelope: &Envelope, schedule: &Schedule, age: Duration) -> Vec<(usize, Action)> {
     if envelope.sender.is_none() {
         return Vec::new();
     }
-    let is_late = envelope.origin.account.is_some() && schedule.is_late(envelope.origin.received, now);
+    let is_late = envelope.origin.account.is_some() && schedule.is_late(age);
     let action = |recipient: &Recipient| match &recipient.state {
         State::Pending => {
             let wanted = recipient.notify.is_none_or(|notify| notify.delay);

@@ -37,14 +37,14 @@ impl Worker {
             Ok(envelope) => envelope,
             Err(error) => return self.set_aside(&claim, &error).await,
         };
-        let now = Timestamp::now();
+        let now = self.inner.parts.queue.now();
         let positions = due_positions(&envelope, now);
         self.try_locals(&claim, &mut envelope, &positions).await;
         if !self.try_remotes(&claim, &mut envelope, &positions).await {
             tracing::warn!(%id, "claim lost, another node goes on");
             return;
         }
-        self.give_up_expired(&mut envelope, Timestamp::now());
+        self.give_up_expired(&claim, &mut envelope);
         self.end(&claim, envelope).await;
     }
 
@@ -203,7 +203,7 @@ impl Worker {
             Delivery::Busy => {
                 let soon = limits::QUEUE_BUSY_PAUSE.mul_f64(0.5 + rand::random::<f64>());
                 for at in tried.positions {
-                    envelope.recipients[at].next_attempt = Timestamp::now().plus(soon);
+                    envelope.recipients[at].next_attempt = self.inner.parts.queue.now().plus(soon);
                 }
             }
             Delivery::Tried(outcomes) => {
@@ -222,21 +222,21 @@ impl Worker {
     }
 
     fn note_refusal(&self, envelope: &mut Envelope, at: usize, refusal: Refusal) {
-        let now = Timestamp::now();
+        let now = self.inner.parts.queue.now();
         let recipient = &mut envelope.recipients[at];
         tracing::info!(recipient = %recipient.address, status = refusal.status, text = refusal.text, "not delivered");
         recipient.attempts += 1;
         recipient.next_attempt = self.inner.schedule.next_attempt(now, recipient.attempts, rand::random());
         let Refusal { is_temporary, status, text, host } = refusal;
-        recipient.last_failure = Some(Failure { at: now, status, text, host });
+        recipient.last_failure = Some(Failure { at: Timestamp::now(), status, text, host });
         if !is_temporary {
             envelope.settle(at, State::Failed);
         }
     }
 
     /// Recipients that have been tried for long enough (RFC 3463 X.4.7).
-    fn give_up_expired(&self, envelope: &mut Envelope, now: Timestamp) {
-        if !self.inner.schedule.is_expired(envelope.origin.received, now) {
+    fn give_up_expired(&self, claim: &Claim, envelope: &mut Envelope) {
+        if !self.inner.schedule.is_expired(claim.entry.created, self.inner.parts.queue.now()) {
             return;
         }
         for at in 0..envelope.recipients.len() {
@@ -247,7 +247,7 @@ impl Worker {
             let last = recipient.last_failure.take();
             let text = last.as_ref().map_or("no attempt succeeded", |failure| failure.text.as_str());
             recipient.last_failure = Some(Failure {
-                at: last.as_ref().map_or(now, |failure| failure.at),
+                at: last.as_ref().map_or_else(Timestamp::now, |failure| failure.at),
                 status: "5.4.7".into(),
                 text: format!("not delivered in time; last: {text}"),
                 host: last.and_then(|failure| failure.host),
@@ -272,13 +272,13 @@ impl Worker {
 
     /// Reports what is to be reported and ends the claim, in one transaction; again and again until it is done.
     async fn end(&self, claim: &Claim, envelope: Envelope) {
-        let now = Timestamp::now();
-        let due = report::due(&envelope, &self.inner.schedule, now);
+        let age = self.inner.parts.queue.now().since(claim.entry.created);
+        let due = report::due(&envelope, &self.inner.schedule, age);
         let mut reported = envelope.clone();
         report::mark(&mut reported, &due);
         let mut tries = Tries::of(claim.entry.id);
         loop {
-            let ended = match self.report(claim, &envelope, &due, now).await {
+            let ended = match self.report(claim, &envelope, &due).await {
                 Ok(report) => self.finish(claim, &reported, report).await,
                 // The body is gone, or its domain: nobody can be told, now or later.
                 Err(Error::NotFound(what)) => {
@@ -298,7 +298,7 @@ impl Worker {
     async fn finish(&self, claim: &Claim, envelope: &Envelope, report: Option<Ready>) -> Result<()> {
         let (parts, payload) = (&self.inner.parts, envelope.encode());
         let next = envelope.recipients.iter().filter(|one| !one.is_final()).map(|one| one.next_attempt).min();
-        let expiry = self.inner.schedule.expiry(envelope.origin.received);
+        let expiry = self.inner.schedule.expiry(claim.entry.created);
         parts
             .database
             .run(async |tx| {

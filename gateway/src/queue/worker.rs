@@ -116,7 +116,7 @@ impl Worker {
         let limit = (permits.available_permits() + 1).min(limits::QUEUE_CLAIMS);
         drop(room);
         let queue = &self.inner.parts.queue;
-        let now = Timestamp::now();
+        let now = queue.now();
         match queue.due(now, limit).await {
             Ok(claims) if claims.is_empty() => self.wait(now).await,
             Ok(claims) => {

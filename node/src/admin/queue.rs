@@ -8,7 +8,7 @@ use serde_json::Value;
 use sterna_gateway::deliver::Envelope;
 use sterna_gateway::deliver::envelope::{self, Recipient};
 use sterna_storage::kv::record::Record;
-use sterna_storage::queue::Listed;
+use sterna_storage::queue::{Listed, Queue};
 use sterna_storage::types::{QueueId, Timestamp};
 
 use super::reply::{Asked, At, Reply};
@@ -24,11 +24,12 @@ pub(super) async fn list(admin: Context, query: Asked<PageQuery>) -> Reply<Json<
     let listed = admin.queue.list(after, limit).await?;
     // Pages end early where entries are long; only an empty one is the last.
     let next = listed.last().map(|last| last.entry.id.to_string());
-    Ok(Json(Page { items: listed.iter().map(view).collect(), next }))
+    let people = People::of(&admin.queue);
+    Ok(Json(Page { items: listed.iter().map(|one| view(one, people)).collect(), next }))
 }
 
 pub(super) async fn show(admin: Context, id: At<String>) -> Reply<Json<QueueView>> {
-    Ok(Json(view(&admin.queue.entry(parsed(&id.0)?).await?)))
+    Ok(Json(view(&admin.queue.entry(parsed(&id.0)?).await?, People::of(&admin.queue))))
 }
 
 fn parsed(id: &str) -> Reply<QueueId> {
@@ -37,7 +38,9 @@ fn parsed(id: &str) -> Reply<QueueId> {
 
 pub(super) async fn counts(admin: Context) -> Reply<Json<CountsView>> {
     let counts = admin.queue.counts().await?;
-    let (entries, claimed, held, oldest) = (counts.entries, counts.claimed, counts.held, counts.oldest);
+    let (entries, claimed, held) = (counts.entries, counts.claimed, counts.held);
+    let people = People::of(&admin.queue);
+    let oldest = counts.oldest.map(|oldest| people.told(oldest));
     Ok(Json(CountsView { entries, claimed, held, oldest }))
 }
 
@@ -57,7 +60,7 @@ pub(super) async fn release(admin: Context, id: At<String>) -> Reply<Json<Value>
 
 pub(super) async fn retry(admin: Context, id: At<String>) -> Reply<Json<Value>> {
     let id = parsed(&id.0)?;
-    admin.queue.try_now(id, Timestamp::now()).await?;
+    admin.queue.try_now(id, admin.queue.now()).await?;
     tracing::info!(%id, "a message is tried now");
     Ok(done())
 }
@@ -69,7 +72,24 @@ pub(super) async fn cancel(admin: Context, id: At<String>) -> Reply<Json<Value>>
     Ok(done())
 }
 
-fn view(listed: &Listed) -> QueueView {
+/// How people are told the queue's times: by the wall clock.
+#[derive(Clone, Copy)]
+struct People {
+    store: Timestamp,
+    wall: Timestamp,
+}
+
+impl People {
+    fn of(queue: &Queue) -> Self {
+        Self { store: queue.now(), wall: Timestamp::now() }
+    }
+
+    fn told(self, time: Timestamp) -> Timestamp {
+        time.told(self.store, self.wall)
+    }
+}
+
+fn view(listed: &Listed, people: People) -> QueueView {
     let entry = &listed.entry;
     let state = match (entry.held, listed.claimed) {
         (true, _) => "held",
@@ -83,18 +103,18 @@ fn view(listed: &Listed) -> QueueView {
     let sender = |envelope: &Envelope| envelope.sender.as_ref().map(ToString::to_string);
     QueueView {
         id: entry.id.to_string(),
-        created: entry.created,
-        due: entry.due,
+        created: people.told(entry.created),
+        due: people.told(entry.due),
         size_octets: entry.body_size,
         state: state.to_owned(),
         sender: envelope.as_ref().ok().and_then(sender),
         recipients: envelope
-            .map(|envelope| envelope.recipients.iter().map(recipient).collect())
+            .map(|envelope| envelope.recipients.iter().map(|one| recipient(one, people)).collect())
             .unwrap_or_default(),
     }
 }
 
-fn recipient(recipient: &Recipient) -> RecipientView {
+fn recipient(recipient: &Recipient, people: People) -> RecipientView {
     let state = match &recipient.state {
         envelope::State::Pending => "pending".to_owned(),
         envelope::State::Delivered => "delivered".to_owned(),
@@ -111,7 +131,7 @@ fn recipient(recipient: &Recipient) -> RecipientView {
         address: recipient.address.to_string(),
         state,
         attempts: recipient.attempts,
-        next_attempt: recipient.next_attempt,
+        next_attempt: people.told(recipient.next_attempt),
         last_failure,
     }
 }

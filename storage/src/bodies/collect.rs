@@ -15,7 +15,7 @@ use super::record::{BodyRecord, Place, SegmentId, Upload};
 use super::store::Bodies;
 use crate::kv::{KeyRange, RangeOptions, Transaction};
 use crate::limits::{BODIES_TOGETHER, UPLOAD_TIDIED};
-use crate::types::{BodyId, Timestamp};
+use crate::types::BodyId;
 use crate::{Error, Result};
 
 /// How often the object of an upload that was given up is deleted again.
@@ -135,7 +135,7 @@ impl Bodies {
                 self.abort_parts(name).await?;
                 self.inner.objects.delete(name).await?;
                 collected.objects += 1;
-                if Timestamp::now().as_millis() >= until {
+                if self.inner.db.now().await?.as_millis() >= until {
                     return self.settled(name, upload).await.map(|()| None);
                 }
                 Ok(Some(now))
@@ -207,7 +207,7 @@ async fn give_up(tx: &mut Transaction, name: ObjectName) -> Result<bool> {
         tx.add(keys::waste(segment), 1);
         return Ok(false);
     }
-    let until = Timestamp::now().plus(UPLOAD_TIDIED).as_millis();
+    let until = tx.now().await?.plus(UPLOAD_TIDIED).as_millis();
     tx.set(name.key(), Upload::Abandoned(until).encode());
     Ok(true)
 }

@@ -18,7 +18,7 @@ use super::store::Bodies;
 use super::upload::{Intent, ObjectUpload};
 use crate::kv::{RangeOptions, Transaction};
 use crate::limits::{BODY_OCTETS, BODY_PIECE_OCTETS, BODY_PIECES_TOGETHER, UPLOAD_TIDIED};
-use crate::types::{BodyId, DomainId, Timestamp};
+use crate::types::{BodyId, DomainId};
 use crate::{Error, Result};
 
 /// Takes one body in. Dropped before [`Writer::finish`], it leaves nothing that the collector does not find.
@@ -287,7 +287,9 @@ impl Staged {
         if self.intent.is_some() {
             let intent = ObjectName::Body(self.id).key();
             match tx.get(&intent).await? {
-                Some(value) if Upload::decode(&value)? == Upload::Intended => self.end_intent(tx, intent),
+                Some(value) if Upload::decode(&value)? == Upload::Intended => {
+                    self.end_intent(tx, intent).await?
+                }
                 _ => return Err(Error::Invalid("the body's upload took too long and was given up".into())),
             }
         }
@@ -302,14 +304,16 @@ impl Staged {
         Ok(())
     }
 
-    fn end_intent(&self, tx: &mut Transaction, intent: Bytes) {
+    async fn end_intent(&self, tx: &mut Transaction, intent: Bytes) -> Result<()> {
         if self.waits_octets.is_none() {
             tx.clear(keys::multipart(ObjectName::Body(self.id)));
-            return tx.clear(intent);
+            tx.clear(intent);
+            return Ok(());
         }
         // It went to pieces because the object store was away: a request of before may still land there.
-        let until = Timestamp::now().plus(UPLOAD_TIDIED).as_millis();
+        let until = tx.now().await?.plus(UPLOAD_TIDIED).as_millis();
         tx.set(intent, Upload::Abandoned(until).encode());
+        Ok(())
     }
 
     /// Roughly the octets that [`Staged::commit_into`] adds to a transaction.

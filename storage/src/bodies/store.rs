@@ -18,7 +18,7 @@ use super::record::Owner;
 use super::stage::{Staged, Writer};
 use crate::kv::{Database, Transaction};
 use crate::limits::UPLOAD_TIDIED;
-use crate::types::{BodyId, DomainId, Secret, Timestamp};
+use crate::types::{BodyId, DomainId, Secret};
 use crate::{Error, Result};
 
 /// The body store; cheap to clone.
@@ -139,7 +139,7 @@ impl Bodies {
     /// Destroys the domain's key: none of its bodies can be read again. Other nodes may have it in memory for a
     /// minute more.
     pub async fn erase_domain_key(&self, domain: DomainId) -> Result<()> {
-        let until = Timestamp::now().plus(UPLOAD_TIDIED);
+        let until = self.inner.db.now().await?.plus(UPLOAD_TIDIED);
         let erased = self.inner.domains.erase(&self.inner.objects, domain, until).await;
         self.inner.cache.clear();
         erased

@@ -12,7 +12,6 @@ use super::record::Upload;
 use super::segment::{Entry, MARK, encode_footer};
 use super::store::Bodies;
 use crate::limits::UPLOAD_TIDIED;
-use crate::types::Timestamp;
 use crate::{Error, Result};
 
 /// A part on its way.
@@ -165,8 +164,8 @@ impl Drop for Intent {
 impl Bodies {
     /// Gives an upload up that is still an intent: the collector deletes its object.
     pub(super) async fn abandon(&self, name: ObjectName) -> Result<()> {
-        let until = Timestamp::now().plus(UPLOAD_TIDIED).as_millis();
         let run = self.inner.db.run_repeatable(async |tx| {
+            let until = tx.now().await?.plus(UPLOAD_TIDIED).as_millis();
             if let Some(value) = tx.get(&name.key()).await?
                 && Upload::decode(&value)? == Upload::Intended
             {

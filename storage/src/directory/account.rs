@@ -77,7 +77,7 @@ impl Directory {
         let id = account.id;
         self.change(async |tx| {
             let [address, record] = put(tx, &account).await?;
-            Ok(change::record(tx, vec![address, record, Touched::Members(domain)]))
+            change::record(tx, vec![address, record, Touched::Members(domain)]).await
         })
         .await?;
         self.account(id).await?.ok_or_else(|| missing(&account.address))
@@ -103,7 +103,7 @@ impl Directory {
             account.created = before.created;
             check(&account)?;
             tx.set(key::account(id), encode_bounded(&AccountRecord::from(&account))?);
-            Ok(change::record(tx, vec![Touched::Account(id)]))
+            change::record(tx, vec![Touched::Account(id)]).await
         })
         .await?;
         self.account(id).await?.ok_or_else(missing)
@@ -121,9 +121,9 @@ impl Directory {
             tx.clear(key::address_of(domain, &address));
             tx.clear(key::member(domain, id));
             let touched = Touched::Address(domain, key::folded(address.local_part()));
-            let deleted = DeletedAccount { id, domain, address, deleted: Timestamp::now() };
+            let deleted = DeletedAccount { id, domain, address, deleted: tx.now().await? };
             tx.set(key::deleted_account(id), DeletedAccountRecord::from(&deleted).encode());
-            Ok(change::record(tx, vec![touched, Touched::Account(id), Touched::Members(domain)]))
+            change::record(tx, vec![touched, Touched::Account(id), Touched::Members(domain)]).await
         })
         .await
     }

@@ -19,7 +19,7 @@ impl Directory {
         self.change(async |tx| {
             let domain = domain_in(tx, alias.address.domain()).await?;
             let touched = claim_address(tx, domain, &alias.address, &AddressRecord::from(alias)).await?;
-            Ok(change::record(tx, vec![touched]))
+            change::record(tx, vec![touched]).await
         })
         .await
     }
@@ -31,7 +31,7 @@ impl Directory {
             let domain = existing(tx, &alias.address).await?;
             let value = encode_bounded(&AddressRecord::from(alias))?;
             tx.set(key::address_of(domain, &alias.address), value);
-            Ok(change::record(tx, vec![Touched::Address(domain, key::folded(alias.address.local_part()))]))
+            change::record(tx, vec![Touched::Address(domain, key::folded(alias.address.local_part()))]).await
         })
         .await
     }
@@ -41,7 +41,7 @@ impl Directory {
         self.change(async |tx| {
             let domain = existing(tx, address).await?;
             tx.clear(key::address_of(domain, address));
-            Ok(change::record(tx, vec![Touched::Address(domain, key::folded(address.local_part()))]))
+            change::record(tx, vec![Touched::Address(domain, key::folded(address.local_part()))]).await
         })
         .await
     }

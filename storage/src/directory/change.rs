@@ -56,12 +56,12 @@ impl Record for Change {
 }
 
 /// Adds the entry to the transaction that makes the change, and gives back what it touched.
-pub(super) fn record(tx: &mut Transaction, touched: Vec<Touched>) -> Vec<Touched> {
-    let change = Change { at: Timestamp::now(), touched };
+pub(super) async fn record(tx: &mut Transaction, touched: Vec<Touched>) -> Result<Vec<Touched>> {
+    let change = Change { at: tx.now().await?, touched };
     let (entry, offset) = key::log_entry([0; 10]);
     tx.set_versionstamped_key(entry, offset, change.encode());
     tx.set_versionstamped_value(key::latest(), vec![0; 10], 0);
-    change.touched
+    Ok(change.touched)
 }
 
 /// Brings a cache up to date with the log, for as long as the directory is open.
@@ -194,7 +194,7 @@ pub(super) async fn trim(database: &Database, kept: Duration) -> Result<usize> {
     let options =
         RangeOptions { snapshot: true, limit: Some(limits::DIRECTORY_TRIM_ENTRIES), ..Default::default() };
     let entries = tx.range(key::log([0; 10]), options).collect().await?;
-    let now = Timestamp::now();
+    let now = database.now().await?;
     let mut last = None;
     let mut count = 0;
     for (entry, value) in entries {

@@ -63,7 +63,7 @@ impl Directory {
                 tx.set(key::settings(), SettingsRecord::from(&settings).encode());
                 touched.push(Touched::Settings);
             }
-            Ok(change::record(tx, touched))
+            change::record(tx, touched).await
         })
         .await?;
         Ok(Arc::new(domain))
@@ -84,7 +84,7 @@ impl Directory {
             (domain.id, domain.name, domain.created) = (before.id, before.name, before.created);
             check(&domain)?;
             tx.set(key::domain(id), encode_bounded(&DomainRecord::from(&domain))?);
-            Ok(change::record(tx, vec![Touched::Domain(id)]))
+            change::record(tx, vec![Touched::Domain(id)]).await
         })
         .await?;
         self.domain(name).await?.ok_or_else(|| missing(name))
@@ -110,7 +110,7 @@ impl Directory {
             tx.clear_range(key::further_names(id));
             tx.clear(key::name(name));
             tx.clear(key::domain(id));
-            tx.set(key::deleted_domain(id), Timestamp::now().as_millis().to_be_bytes().to_vec());
+            tx.set(key::deleted_domain(id), tx.now().await?.as_millis().to_be_bytes().to_vec());
             let mut settings = settings_in(tx).await?;
             if settings.default_domain == Some(id) {
                 settings.default_domain = None;
@@ -118,7 +118,7 @@ impl Directory {
                 touched.push(Touched::Settings);
             }
             *deleted.lock() = Some(id);
-            Ok(change::record(tx, touched))
+            change::record(tx, touched).await
         })
         .await?;
         // They may be more than one transaction can clear. Nobody finds them any more, and none are added.
@@ -155,7 +155,7 @@ impl Directory {
             }
             claim_name(tx, name, &NameRecord::AliasOf(id.0)).await?;
             tx.set(key::further_name(id, name), bytes::Bytes::new());
-            Ok(change::record(tx, vec![Touched::Name(name.clone())]))
+            change::record(tx, vec![Touched::Name(name.clone())]).await
         })
         .await?;
         let target = self.lookup().domain_id(name).await?.ok_or_else(|| missing(name))?;
@@ -171,7 +171,7 @@ impl Directory {
             };
             tx.clear(key::name(name));
             tx.clear(key::further_name(DomainId(id), name));
-            Ok(change::record(tx, vec![Touched::Name(name.clone())]))
+            change::record(tx, vec![Touched::Name(name.clone())]).await
         })
         .await
     }

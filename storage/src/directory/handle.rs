@@ -97,7 +97,7 @@ impl Directory {
             let mut settings = settings_in(tx).await?;
             update(&mut settings);
             tx.set(key::settings(), SettingsRecord::from(&settings).encode());
-            Ok(change::record(tx, vec![Touched::Settings]))
+            change::record(tx, vec![Touched::Settings]).await
         })
         .await?;
         self.settings().await.map(|settings| settings.as_ref().clone())

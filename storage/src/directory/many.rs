@@ -113,7 +113,7 @@ impl Directory {
                 outcomes.push(outcome);
             }
             *written.lock() = outcomes;
-            Ok(change::record(tx, touched))
+            change::record(tx, touched).await
         })
         .await?;
         Ok(written.into_inner())

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::clock::Unread;
 use super::engine::{Committed, Engine, OwnCopy};
 use super::operation;
 use super::range::{KeyRange, RangeOptions, key_after};
@@ -20,6 +21,7 @@ use crate::{Result, limits};
 #[derive(Clone)]
 pub struct Database {
     engine: Arc<dyn Engine>,
+    clock: Unread,
 }
 
 /// What [`Database::run`] takes: a closure `async |tx: &mut Transaction| …` that may borrow from around it
@@ -47,11 +49,11 @@ where
 impl Database {
     /// Over the engine.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine }
+        Self { clock: Unread::new(engine.clone()), engine }
     }
 
     /// Whether both are handles on one engine.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.engine, &other.engine)
     }
 
@@ -60,9 +62,13 @@ impl Database {
         self.engine.copy()
     }
 
+    pub(super) fn unread_clock(&self) -> &Unread {
+        &self.clock
+    }
+
     /// A transaction by hand. Most callers want [`Database::run`].
     pub fn begin(&self) -> Transaction {
-        Transaction::new(self.engine.clone())
+        Transaction::new(self.engine.clone(), self.clock.clone())
     }
 
     /// Runs the closure and commits; reruns it after `Conflict` and `TooOld` with jittered backoff, at
@@ -145,18 +151,19 @@ impl Database {
     {
         Box::pin(async move {
             let once = async |tx: &mut Transaction| -> Result<T> {
+                let until = tx.now().await?.plus(kept);
                 if let Some(result) = operation::result(tx, operation).await? {
                     return Ok(result);
                 }
                 let value = body.call(tx).await?;
-                operation::record(tx, operation, kept, &value)?;
+                operation::record(tx, operation, until, &value)?;
                 Ok(value)
             };
             self.run_repeatable(once).await
         })
     }
 
-    /// Removes the results of operations whose time is over, and tells how many. For a background worker.
+    /// Removes the results of operations whose time is over at `now`, and tells how many. For a background worker.
     pub async fn trim_operations(&self, now: Timestamp) -> Result<usize> {
         let mut removed = 0;
         for mut range in operation::due(now) {

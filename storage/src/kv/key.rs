@@ -58,6 +58,8 @@ pub mod subspace {
     pub const WORK: u8 = b'Z';
     /// The cluster, its nodes, and the tokens that let new ones in.
     pub const CLUSTER: u8 = b'c';
+    /// The store's clock.
+    pub const CLOCK: u8 = b't';
     /// Marks of a move from or to another installation.
     pub const MOVE: u8 = b'w';
     /// First octet that no key of ours may start with: an engine's own keys stand from here on.

@@ -3,7 +3,8 @@
 //!
 //! Reading order: [`key`] and [`record`] (how keys and values are written), [`range`] (key ranges),
 //! [`engine`] (what an engine must do), `budget` (what a transaction may hold), [`transaction`] with `overlay` and
-//! [`reader`] (what a caller sees), [`operation`] (results kept under operation ids), [`database`] with `reruns`
+//! [`reader`] (what a caller sees), [`clock`] (by which what is stored
+//! grows old), [`operation`] (results kept under operation ids), [`database`] with `reruns`
 //! (running closures), then the engines.
 
 pub mod key;
@@ -18,6 +19,7 @@ pub(crate) mod resolver;
 pub(crate) mod store;
 pub(crate) mod watches;
 
+pub mod clock;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod database;
@@ -31,6 +33,7 @@ pub mod transaction;
 #[cfg(test)]
 pub(crate) mod unsteady;
 
+pub use clock::Clock;
 pub use database::Database;
 pub use engine::{Committed, Engine, OwnCopy, Version, Versionstamp, Watch};
 pub use foundationdb::{FoundationDb, FoundationDbConfig};

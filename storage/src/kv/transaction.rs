@@ -8,15 +8,18 @@ use bytes::Bytes;
 
 use super::atomic::Atomic;
 use super::budget::{self, OVERHEAD_OCTETS};
+use super::clock::Unread;
 use super::engine::{Chunk, ChunkLimit, Commit, Committed, Engine, Mutation, Version, Watch};
 use super::overlay::{Entry, Overlay};
 use super::range::{KeyRange, RangeOptions};
 use super::reader::RangeReader;
+use crate::types::Timestamp;
 use crate::{Error, Result};
 
 /// A transaction. Writes are kept here until [`Transaction::commit`]; dropping it undoes everything.
 pub struct Transaction {
     engine: Arc<dyn Engine>,
+    clock: Unread,
     pub(super) overlay: Overlay,
     commit: Commit,
     started: Option<Instant>,
@@ -26,9 +29,14 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+    pub(super) fn new(engine: Arc<dyn Engine>, clock: Unread) -> Self {
         let (overlay, commit) = (Overlay::default(), Commit::default());
-        Self { engine, overlay, commit, started: None, octets: 0, refused: None }
+        Self { engine, clock, overlay, commit, started: None, octets: 0, refused: None }
+    }
+
+    /// What the store's clock shows, by which what is stored grows old. It is none of the transaction's reads.
+    pub async fn now(&self) -> Result<Timestamp> {
+        self.clock.now().await
     }
 
     /// The version that everything here is read at, fixed by the first read.

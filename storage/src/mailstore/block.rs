@@ -18,7 +18,7 @@ use crate::kv::key::subspace;
 use crate::kv::record::Record;
 use crate::kv::{RangeOptions, Transaction};
 use crate::limits::{BATCH_MESSAGES, BLOCK_LIFE, BLOCK_MODSEQ_GAP, BLOCK_UID_GAP};
-use crate::types::{AccountId, Flags, MailboxId, Timestamp, Uid};
+use crate::types::{AccountId, Flags, MailboxId, Uid};
 use crate::{Error, Result};
 
 /// A block being filled.
@@ -125,8 +125,8 @@ impl MailStore {
     ) -> Result<Block> {
         self.clear_stale_block(account, mailbox).await?;
         let _turn = self.inner.locks.turn(account, mailbox).await;
-        let now = Timestamp::now();
         let reserve = async |tx: &mut Transaction| {
+            let since = tx.now().await?;
             let mut edit = MailboxEdit::begin(tx, account, mailbox).await?;
             if edit.reservation.is_some() {
                 return Err(Error::Overloaded("many messages are being copied into the mailbox".into()));
@@ -137,7 +137,7 @@ impl MailStore {
             let (first_uid, count) = fits.ok_or(Error::TooLarge("no UIDs are left".into()))?;
             let modseq = edit.counters.highest_modseq.0 + BLOCK_MODSEQ_GAP;
             let owner = self.inner.incarnation;
-            let reservation = Reservation { first_uid, count, modseq, owner, since: now };
+            let reservation = Reservation { first_uid, count, modseq, owner, since };
             edit.reservation = Some(reservation);
             edit.touch();
             tx.set(Work::Block { account, mailbox }.key(), reservation.encode());
@@ -200,7 +200,10 @@ impl MailStore {
             return Ok(());
         };
         let orphaned = self.inner.config.sole_node && reservation.owner != self.inner.incarnation;
-        if orphaned || reservation.owner == 0 || Timestamp::now().since(reservation.since) > BLOCK_LIFE {
+        if orphaned
+            || reservation.owner == 0
+            || self.inner.db.now().await?.since(reservation.since) > BLOCK_LIFE
+        {
             self.clear_block(account, mailbox).await?;
         }
         Ok(())

@@ -198,7 +198,7 @@ impl MailStore {
     ) -> Result<(Vec<Result<Delivered>>, Pushes)> {
         let domain = self.domain(tx, account).await?;
         let mut edit = MailboxEdit::begin(tx, account, mailbox).await?;
-        let now = Timestamp::now();
+        let (now, kept_until) = (Timestamp::now(), tx.now().await?.plus(DELIVERY_KEPT));
         let mut room: Option<(Limits, Room)> = None;
         let (mut filed_octets, mut results) = (0, Vec::with_capacity(deliveries.len()));
         for delivery in deliveries {
@@ -224,7 +224,7 @@ impl MailStore {
             let uid = self.file(tx, &mut edit, &delivery.message, now).await?;
             filed_octets += size;
             let delivered = Delivered { mailbox, uid_validity: edit.counters.uid_validity, uid };
-            operation::record(tx, delivery.operation, DELIVERY_KEPT, &delivered)?;
+            operation::record(tx, delivery.operation, kept_until, &delivered)?;
             results.push(Ok(delivered));
         }
         Ok((results, edit.finish(tx, domain).into_iter().collect()))

@@ -8,7 +8,7 @@ use super::{MailStore, load};
 use crate::Result;
 use crate::kv::Transaction;
 use crate::limits::{BATCH_MESSAGES, BATCH_OCTETS};
-use crate::types::{AccountId, MailboxId, SystemFlag, Timestamp, Uid, UidSet};
+use crate::types::{AccountId, MailboxId, SystemFlag, Uid, UidSet};
 
 impl MailStore {
     /// Removes the messages with `\Deleted`, only those of `uids` if given (UID EXPUNGE, RFC 9051 §6.4.9),
@@ -51,7 +51,7 @@ impl MailStore {
         let domain = self.domain(tx, account).await?;
         let mut edit = MailboxEdit::begin(tx, account, mailbox).await?;
         let (messages, mut rest) = pick.read(tx, BATCH_MESSAGES, true).await?;
-        let (mut expunged, gone) = (Vec::new(), Gone { at: Timestamp::now(), moved: false });
+        let (mut expunged, gone) = (Vec::new(), Gone { at: tx.now().await?, moved: false });
         for (uid, value) in messages {
             if edit.counters.deleted == 0 {
                 rest = None;

@@ -254,7 +254,7 @@ impl MailStore {
             let (id, mut record) = find(tx, account, name).await?.ok_or_else(not_found)?;
             let key = keys::counters(account, id);
             let counters = CountersRecord::decode(&tx.get(&key).await?.ok_or_else(not_found)?)?.counters;
-            record.deleted = Some(Timestamp::now());
+            record.deleted = Some(tx.now().await?);
             tx.set(keys::mailbox(account, id), record.encode());
             tx.clear(keys::name(account, name));
             tx.clear(key);

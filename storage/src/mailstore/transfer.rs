@@ -216,15 +216,15 @@ impl MailStore {
         let step = (TRANSFER_STEP_MESSAGES, BATCH_OCTETS);
         let (load, rest) = Load::read(tx, (account, from), pick, step).await?;
         let mut copied = Copied::default();
-        let now = Timestamp::now();
+        let (now, gone) = (Timestamp::now(), Gone { at: tx.now().await?, moved: true });
         for ((uid, message), summary) in load.messages.iter().zip(&load.summaries) {
             let into = target.as_mut().unwrap_or(&mut source);
             copied.target.push(self.copy_one(tx, into, (&load, message, summary), now).await?);
             copied.source.push(*uid);
-            source.expunge(tx, self, (*uid, message.clone()), Gone { at: now, moved: true });
+            source.expunge(tx, self, (*uid, message.clone()), gone);
         }
         if !copied.source.is_empty() {
-            note_purge(tx, account, from, now);
+            note_purge(tx, account, from, gone.at);
         }
         let mut pushes: Pushes = source.finish(tx, domain).into_iter().collect();
         pushes.extend(target.and_then(|target| target.finish(tx, domain)));

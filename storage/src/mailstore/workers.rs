@@ -31,14 +31,15 @@ impl MailStore {
                 .await
                 .is_some()
             {
-                if let Some(Err(error)) = stop.run_until_cancelled(store.work_once(Timestamp::now())).await {
+                let work = async { store.work_once(store.inner.db.now().await?).await };
+                if let Some(Err(error)) = stop.run_until_cancelled(work).await {
                     tracing::warn!(%error, "mail store worker will try again");
                 }
             }
         });
     }
 
-    /// Does all that waits to be done as of `now`, and tells how many items it finished. What fails is left
+    /// Does all that waits to be done as of `now` on the store's clock, and tells how many items it finished. What fails is left
     /// for the next time and does not keep the rest from being done.
     pub async fn work_once(&self, now: Timestamp) -> Result<usize> {
         self.inner.views.trim();

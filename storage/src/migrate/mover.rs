@@ -13,7 +13,7 @@ use super::routes::{Keeper, routes};
 use super::standing::{self, Filling, Left};
 use super::tally::Tally;
 use crate::kv::key::subspace;
-use crate::kv::{Database, KeyRange, RangeOptions, Transaction};
+use crate::kv::{Database, KeyRange, RangeOptions, Transaction, clock};
 use crate::{Error, Result, bodies, limits};
 
 /// The databases of an installation. Where one keeps all, they are the same.
@@ -231,6 +231,7 @@ impl Mover {
     /// Marks the source as left for what `to` names, durably: no server serves there from now on. `Invalid` if a process has
     /// shown itself there since the heartbeats were taken.
     pub async fn leave(&self, to: &str, seen: &BTreeMap<Bytes, Bytes>) -> Result<()> {
+        self.carry_clocks().await?;
         let mark = Left { filling: self.filling.id, to: to.to_owned() };
         let source = &self.source()?.mail;
         let leave = async || {
@@ -247,6 +248,25 @@ impl Mover {
                 .await
         };
         Side::Source.asked(leave).await
+    }
+
+    /// Sets the target's clocks to what the source's show, so that what is stored there is as old as it was here.
+    async fn carry_clocks(&self) -> Result<()> {
+        let source = self.source()?;
+        for (from, to) in [(&source.config, &self.target.config), (&source.mail, &self.target.mail)] {
+            let read = async || from.run(async |tx| clock::read(tx).await).await;
+            // One that was never founded has the ages of a wall clock, from which the target's is founded.
+            let Some(shown) = Side::Source.asked(read).await? else { continue };
+            let set = async || {
+                let run = to.run_repeatable(async |tx| {
+                    clock::write(tx, shown);
+                    Ok(())
+                });
+                run.await
+            };
+            Side::Target.asked(set).await?;
+        }
+        Ok(())
     }
 
     /// Lets the target serve: the last step. `has_moved_bodies`: its objects lie elsewhere than the source's did, under a mark.
@@ -333,12 +353,13 @@ fn resumed(filling: &Filling, known: Option<[u8; 16]>, left: &Option<Left>) -> R
 
 /// Whether there is no mail and no directory.
 async fn is_empty(home: &Home) -> Result<bool> {
-    let nodes = KeyRange::prefix(&[subspace::CLUSTER]);
+    let [nodes, clock] = [subspace::CLUSTER, subspace::CLOCK].map(|space| KeyRange::prefix(&[space]));
     let (first, last) = (Bytes::from_static(&[0]), Bytes::from_static(&[subspace::ENGINE]));
     let directory = KeyRange::prefix(&[subspace::DIRECTORY]);
     let below = (&home.mail, KeyRange::new(first, nodes.begin));
-    let above = (&home.mail, KeyRange::new(nodes.end, last));
-    for (db, range) in [below, above, (&home.config, directory)] {
+    let between = (&home.mail, KeyRange::new(nodes.end, clock.begin));
+    let above = (&home.mail, KeyRange::new(clock.end, last));
+    for (db, range) in [below, between, above, (&home.config, directory)] {
         if !Page::read(db, &range).await?.pairs.is_empty() {
             return Ok(false);
         }

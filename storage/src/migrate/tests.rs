@@ -16,8 +16,9 @@ use super::*;
 use crate::kv::engine::{Chunk, ChunkLimit, Commit};
 use crate::kv::unsteady::{End, Unsteady};
 use crate::kv::{
-    Committed, Database, Engine, KeyRange, Local, LocalConfig, Memory, RangeOptions, Version, Watch,
+    Committed, Database, Engine, KeyRange, Local, LocalConfig, Memory, RangeOptions, Version, Watch, clock,
 };
+use crate::types::Timestamp;
 use crate::{Error, Result};
 
 type Pairs = BTreeMap<Bytes, Bytes>;
@@ -113,6 +114,28 @@ async fn change(home: &Home, dice: &mut StdRng, changes: usize) {
             Ok(())
         });
         write.await.expect("commits");
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_is_as_old_after_a_move_as_before() {
+    let long_ago = Timestamp::from_secs(1_000_000_000);
+    for is_split in [false, true] {
+        let source = used().await;
+        let found = source.mail.run(async |tx| {
+            clock::write(tx, long_ago);
+            Ok(())
+        });
+        found.await.expect("commits");
+        let (mail, config) = (Database::new(Memory::new()), Database::new(Memory::new()));
+        // Its nodes have asked their clock before.
+        config.now().await.expect("founded");
+        let target = if is_split { Home { mail, config } } else { one(mail) };
+        moved(&source, &target).await.expect("moves");
+        for db in [&target.mail, &target.config] {
+            let shown = db.run(async |tx| clock::read(tx).await).await.expect("reads");
+            assert_eq!(shown, Some(long_ago));
+        }
     }
 }
 

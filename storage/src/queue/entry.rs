@@ -25,9 +25,9 @@ const SIGNAL: u8 = 0xfe;
 pub struct Entry {
     /// Its identity, as the `250` reply told.
     pub id: QueueId,
-    /// When it was accepted.
+    /// When it was accepted, by the store's clock ([`super::Queue::now`]).
     pub created: Timestamp,
-    /// When it is to be tried next.
+    /// When it is to be tried next, by the same clock.
     pub due: Timestamp,
     /// The message.
     pub body: BodyId,

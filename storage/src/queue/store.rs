@@ -12,7 +12,7 @@ use super::wait::Horizon;
 use crate::Result;
 use crate::bodies::{Bodies, Owner};
 use crate::kv::record::Record;
-use crate::kv::{Database, RangeOptions, Transaction};
+use crate::kv::{Clock, Database, RangeOptions, Transaction};
 use crate::limits::{QUEUE_LISTED_OCTETS, QUEUE_LISTED_TOGETHER};
 use crate::types::{OperationId, QueueId, Timestamp};
 
@@ -46,6 +46,7 @@ pub struct Queue {
 
 pub(super) struct Inner {
     pub(super) db: Database,
+    clock: Clock,
     pub(super) bodies: Bodies,
     pub(super) config: QueueConfig,
     pub(super) incarnation: Incarnation,
@@ -75,7 +76,8 @@ impl Queue {
         let incarnation = Incarnation(rand::random());
         let next_shard = AtomicU8::new(rand::random());
         let (sightings, horizon) = (Mutex::default(), tokio::sync::Mutex::default());
-        let inner = Inner { db, bodies, config, incarnation, sightings, next_shard, horizon };
+        let clock = db.clock().await?;
+        let inner = Inner { db, clock, bodies, config, incarnation, sightings, next_shard, horizon };
         let queue = Self { inner: Arc::new(inner) };
         let register = queue.inner.db.run(async |tx| {
             register(tx, incarnation);
@@ -86,6 +88,11 @@ impl Queue {
             queue.release_others().await?;
         }
         Ok(queue)
+    }
+
+    /// What the store's clock shows, by which entries are due and grow old ([`Clock::now`]).
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     /// Puts an entry in, with a reference to its body, which the transaction commits too or holds another reference

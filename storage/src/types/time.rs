@@ -1,4 +1,5 @@
-//! Wall-clock time, for what people read. It decides nothing (design: leases use monotonic clocks).
+//! Moments: of a wall clock, for what people read, or of the store's own clock (`crate::kv::clock`), by which things grow
+//! old. A wall clock decides nothing of that, and leases use monotonic clocks.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,6 +39,11 @@ impl Timestamp {
     /// Later by `duration`.
     pub fn plus(self, duration: std::time::Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// The same moment as another clock tells it, which shows `to` when this one shows `from`.
+    pub const fn told(self, from: Self, to: Self) -> Self {
+        Self(self.0.saturating_add(to.0.saturating_sub(from.0)))
     }
 
     /// How long `earlier` lies before this; zero if it does not.
