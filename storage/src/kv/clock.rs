@@ -100,22 +100,19 @@ impl Clock {
     }
 
     /// As [`Self::now`], after asking the store where it would stand otherwise.
-    async fn current(&self) -> Result<Timestamp> {
-        if self.is_old() {
+    async fn current(&self, monotonic: impl Fn() -> Instant + Sync) -> Result<Timestamp> {
+        let is_old = || self.inner.known.lock().is_old(monotonic());
+        if is_old() {
             match self.inner.turn.try_lock() {
-                Ok(_turn) => self.meet(Instant::now).await?,
+                Ok(_turn) => self.meet(&monotonic).await?,
                 // Who has it asks for all: where the store is away, they do not wait one after the other.
                 Err(_) => drop(self.inner.turn.lock().await),
             }
-            if self.is_old() {
+            if is_old() {
                 return Err(Error::Unavailable("the store's clock".into()));
             }
         }
-        Ok(self.now())
-    }
-
-    fn is_old(&self) -> bool {
-        self.inner.known.lock().is_old(Instant::now())
+        Ok(self.inner.known.lock().shows(monotonic()))
     }
 
     async fn keep(&self) -> Result<()> {
@@ -160,7 +157,7 @@ impl Unread {
     }
 
     pub(super) async fn now(&self) -> Result<Timestamp> {
-        self.clock().await?.current().await
+        self.clock().await?.current(Instant::now).await
     }
 }
 

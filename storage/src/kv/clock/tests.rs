@@ -139,8 +139,8 @@ impl World {
 proptest! {
     #[test]
     fn whatever_befalls_its_keepers_it_never_goes_back_nor_fast(steps in prop::collection::vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true);
-        let runtime = { let mut runtime = runtime; runtime.build().expect("a runtime") };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
         runtime.block_on(async {
             let mut world = World::new();
             for (millis, step) in steps {
@@ -152,37 +152,41 @@ proptest! {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_clock_that_is_kept_loses_nothing_and_one_that_is_not_stands() {
-    let (database, tasks, stop) =
-        (Database::new(Memory::new()), TaskTracker::new(), CancellationToken::new());
-    let clock = database.clock().await.expect("founded");
-    let founded = clock.now();
-    tokio::time::advance(seconds(3600)).await;
-    assert_eq!(clock.now(), founded.plus(CLOCK_UNKEPT), "it stands");
-    database.spawn_clock(&tasks, stop.clone());
-    tokio::time::sleep(seconds(24 * 3600)).await;
-    let shown = clock.now().since(founded);
-    assert!(shown >= seconds(24 * 3600) && shown <= seconds(24 * 3600) + CLOCK_UNKEPT, "{shown:?}");
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+/// Another process that has the store open, with a monotonic clock that starts now.
+async fn opened(engine: &Arc<Memory>, start: Instant) -> Clock {
+    let wall = || Timestamp::from_secs(1_800_000_000);
+    Clock::open_at(engine.clone(), wall, || start).await.expect("opened")
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_asks_a_clock_that_stands_asks_the_store() {
-    let engine = Memory::new();
-    let [one, other] = [0, 1].map(|_| Database::new(engine.clone()));
-    let founded = one.now().await.expect("founded");
-    assert_eq!(other.now().await.expect("read"), founded);
-    for _ in 0..10 {
-        tokio::time::advance(seconds(60)).await;
-        one.now().await.expect("moved on");
+#[tokio::test]
+async fn a_clock_that_is_kept_loses_nothing_and_one_that_is_not_stands() {
+    let (engine, start) = (Memory::new(), Instant::now());
+    let clock = opened(&engine, start).await;
+    let shown_after = |time: Duration| clock.inner.known.lock().shows(start + time);
+    let founded = shown_after(Duration::ZERO);
+    assert_eq!(shown_after(seconds(59)), founded.plus(seconds(59)));
+    let stands = founded.plus(CLOCK_UNKEPT);
+    assert_eq!((shown_after(seconds(60)), shown_after(seconds(3600))), (stands, stands));
+    for kept in 0..=1000 {
+        clock.meet(|| start + seconds(3600) + CLOCK_KEPT_EVERY * kept).await.expect("kept");
     }
-    let behind = other.now().await.expect("read");
-    assert!(behind >= founded.plus(seconds(600)), "it lags behind what others have counted");
+    let time = CLOCK_KEPT_EVERY * 1000;
+    assert_eq!(shown_after(seconds(3600) + time), stands.plus(time));
+    let stored = stored(&Database::new(engine)).await;
+    assert!(stands.plus(time).since(stored) <= CLOCK_STEP, "who comes later finds it so");
+}
+
+#[tokio::test]
+async fn who_asks_a_clock_that_stands_asks_the_store() {
+    let (engine, start) = (Memory::new(), Instant::now());
+    let (one, other) = (opened(&engine, start).await, opened(&engine, start).await);
+    let founded = other.current(|| start).await.expect("in memory");
+    for minute in 1..=10 {
+        one.current(|| start + seconds(60 * minute)).await.expect("moved on");
+    }
+    let later = start + seconds(600);
+    assert_eq!(other.current(|| later).await.expect("read"), founded.plus(seconds(600)), "one counted that");
     engine.close().await;
-    assert_eq!(other.now().await.expect("from memory"), behind);
-    tokio::time::advance(seconds(60)).await;
-    assert!(matches!(other.now().await, Err(Error::Closed)));
+    assert!(other.current(|| later + seconds(59)).await.is_ok(), "in memory");
+    assert!(matches!(other.current(|| later + seconds(60)).await, Err(Error::Closed)));
 }
