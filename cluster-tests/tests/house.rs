@@ -110,7 +110,7 @@ fn whatever_is_left_to_do_names_its_issue() {
 
 /// Who reads the wall clock, and what for. What is stored and grows old does so by the store's own clock
 /// (`docs/decisions/0014`).
-const WALL_CLOCK: [(&str, &str); 22] = [
+const WALL_CLOCK: [(&str, &str); 21] = [
     ("storage/src/types/time.rs", "reads it"),
     ("storage/src/types/ids.rs", "ids of the queue, which tell people when"),
     ("storage/src/kv/clock.rs", "founds the store's clock"),
@@ -134,7 +134,6 @@ const WALL_CLOCK: [(&str, &str); 22] = [
     ("node/src/imap/cmd/append.rs", "INTERNALDATE"),
     ("node/src/cli/cluster.rs", "certificates"),
     ("node/src/migrate/installation.rs", "certificates"),
-    ("node/src/demo/mail.rs", "ids of a demonstration"),
     ("node/src/cluster/", "certificates, tokens"),
 ];
 
